@@ -1,0 +1,4 @@
+import type {DiskFormat} from '../src/core/disk.ts';
+
+/** Every container format, in the order in which they are tried: those with magic bytes first, raw last. */
+export const ALL_FORMATS: readonly DiskFormat[] = [];

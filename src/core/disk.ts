@@ -1,0 +1,206 @@
+import type {ByteSink, ByteSource} from './source.ts';
+
+/**
+ * What a run of a disk is.
+ *
+ * - `stored`: `length` bytes lie verbatim at `at` in `sources[source]`
+ * - `zero`: reads as zeros, and nothing is stored
+ * - `absent`: nothing here and no parent that could supply it; reads as zeros
+ * - `encoded`: stored, but compressed, encrypted or otherwise not verbatim; only `readAt` gives the bytes
+ * - `free`: the file system did not use it when the image was taken; reads as zeros
+ * - `excluded`: left out on purpose when the image was taken; reads as zeros
+ * - `unreadable`: the source could not be read when the image was taken; `readAt` throws
+ */
+export const SpanKind = {
+	stored: 0,
+	zero: 1,
+	absent: 2,
+	encoded: 3,
+	free: 4,
+	excluded: 5,
+	unreadable: 6,
+} as const;
+export type SpanKind = (typeof SpanKind)[keyof typeof SpanKind];
+
+/** A run of equal nature. Owned and reused by the caller, so that mapping never allocates. */
+export interface Span {
+	kind: SpanKind;
+	/** Bytes from the position that was asked for; at least 1, and never beyond the end of the disk or file. */
+	length: number;
+	/** For `stored`: an index into `sources`. */
+	source: number;
+	/** For `stored`: the position in that source. */
+	at: number;
+}
+
+export function newSpan(): Span {
+	return {kind: SpanKind.zero, length: 0, source: 0, at: 0};
+}
+
+/** Fills `span` for a run that lies verbatim in a source. */
+export function stored(span: Span, length: number, source: number, at: number): void {
+	span.kind = SpanKind.stored;
+	span.length = length;
+	span.source = source;
+	span.at = at;
+}
+
+/** Fills `span` for a run that lies in no source. */
+export function unstored(span: Span, kind: SpanKind, length: number): void {
+	span.kind = kind;
+	span.length = length;
+	span.source = 0;
+	span.at = 0;
+}
+
+/** Whether a run of this kind reads as zeros without looking at any source. */
+export function readsAsZero(kind: SpanKind): boolean {
+	return kind === SpanKind.zero || kind === SpanKind.absent || kind === SpanKind.free || kind === SpanKind.excluded;
+}
+
+/** Something worth telling the user that is not fatal: "header 1 is damaged; header 2 was used". */
+export interface Finding {
+	/** Stable, like `DiskError.code`. */
+	readonly code: string;
+	/** `note`: nothing is wrong. `warning`: something is odd, the content is right. `damage`: content is missing or doubtful. */
+	readonly severity: 'note' | 'warning' | 'damage';
+	readonly message: string;
+}
+
+/** One named fact about an image, in the order in which `tintype info` shows it. */
+export interface Fact {
+	/** A stable key for programs, for example `blockSize`. */
+	readonly key: string;
+	/** What a person reads, for example `block size`. */
+	readonly title: string;
+	readonly value: string | number | boolean;
+	/** How to render a number. */
+	readonly unit?: 'bytes';
+}
+
+/** What an opened image says of itself, beyond its size and sector size. */
+export interface DiskFacts {
+	/** For example `dynamic`, `fixed`, `differencing`. */
+	readonly variant?: string;
+	readonly facts: readonly Fact[];
+}
+
+/** An opened image, seen as the disk that its machine saw. */
+export interface Disk extends ByteSource {
+	/** The name of its `DiskFormat`. */
+	readonly format: string;
+	/** Logical sector size in bytes: 512 or 4096. */
+	readonly sectorSize: number;
+	/** The sources it stands on: its own file, extents, parents. `Span.source` counts them. */
+	readonly sources: readonly ByteSource[];
+	/** Says what lies at `position` (`0 <= position < size`) without reading the content. */
+	locate(position: number, span: Span): void;
+	describe(): DiskFacts;
+}
+
+/** A file that an image refers to: its parent, an extent, a data file. */
+export interface RelatedReference {
+	/** What the file is to the image, for messages. */
+	readonly role: 'parent' | 'extent' | 'data';
+	/** Paths as recorded in the image, most trusted first: relative ones are tried, absolute ones are only hints. */
+	readonly paths: readonly string[];
+	/** The identity that the file must have, as the format spells it (a GUID). The format itself checks it. */
+	readonly identity?: string;
+}
+
+export interface OpenContext {
+	/** The only way a format reaches another file. It may refuse. */
+	openRelated(reference: RelatedReference): ByteSource;
+	warn(finding: Finding): void;
+}
+
+/** A container format: one folder under formats/, one line in formats/index.ts. */
+export interface DiskFormat {
+	/** Short and stable, as on the command line: `vhdx`. */
+	readonly name: string;
+	/** For people: `Hyper-V virtual hard disk v2`. */
+	readonly title: string;
+	/** Without a dot, the usual one first. */
+	readonly extensions: readonly string[];
+	/** The document and version that it follows. */
+	readonly specification: string;
+	/** What can be read and written, one line each, for the README's table. */
+	readonly reads: string;
+	readonly writes?: string;
+	/** A cheap look at magic bytes. Never throws on foreign data. If it says yes, an error of `open` is shown, never swallowed. */
+	probe(source: ByteSource): boolean;
+	open(source: ByteSource, context: OpenContext): Disk;
+	/** Absent where the format can only be read. */
+	readonly create?: DiskCreator;
+}
+
+/** One option of a format's writer; feeds the command line, its help and the README. */
+export interface WriterOption {
+	readonly name: string;
+	readonly type: 'string' | 'number' | 'boolean' | 'size';
+	readonly describe: string;
+	readonly choices?: readonly (string | number)[];
+	readonly default?: string | number | boolean;
+}
+
+/** What a new image is to be. */
+export interface CreateRequest {
+	/** Virtual size in bytes. */
+	readonly size: number;
+	/** Logical sector size in bytes. */
+	readonly sectorSize: number;
+	/** Values for the creator's own options; sizes are already in bytes. Absent ones take their default. */
+	readonly options: Readonly<Record<string, string | number | boolean>>;
+	/** 16 bytes from which every identifier in the output is derived, so that equal input gives equal output. */
+	readonly id: Uint8Array;
+	/** Seconds since 1970, for the fields that hold a time. */
+	readonly timestamp: number;
+}
+
+/**
+ * Everything that the threads of one conversion agree on. It crosses threads, so it is plain data; what they
+ * change together lies in SharedArrayBuffers inside it.
+ */
+export interface WriterPlan {
+	/** Bytes of the disk in one piece: a power of two, at least 64 KiB. */
+	readonly pieceSize: number;
+}
+
+/** One piece of the disk on its way into the output. The writer may keep its own state for it between the calls. */
+export interface Piece {
+	/** Position on the disk; a multiple of `pieceSize`. */
+	position: number;
+	/** Plain content; `pieceSize` long but for the disk's last piece. */
+	bytes: Uint8Array;
+}
+
+/**
+ * Fills one output. Each thread has its own, over the same plan and the same file.
+ *
+ * For every piece that may hold data, in this order: `encode` (any thread, in parallel), `reserve` (one thread at a
+ * time, in rising order of position), `write` (in parallel again). Pieces that are never offered read as zeros.
+ * When all are written, one thread calls `writeTables`, the caller syncs, then the same thread calls `writeRoot`
+ * and the caller syncs again.
+ */
+export interface DiskWriter {
+	/** Work that needs nobody else: find zeros, compress, hash. */
+	encode(piece: Piece): void;
+	/** Takes places in the output for the piece encoded last. */
+	reserve(): void;
+	/** Writes what was encoded to the places reserved. */
+	write(): void;
+	/** Writes indexes and tables. Without the root nobody would take the file for whole. */
+	writeTables(): void;
+	/** Writes the header that makes the file valid, and sets its final size. */
+	writeRoot(): void;
+	/** What the summary tells: bytes stored, ratio, blocks. Called after `writeRoot`, on that thread. */
+	describe(): readonly Fact[];
+}
+
+export interface DiskCreator {
+	readonly options: readonly WriterOption[];
+	/** Checks the request and lays the output out. Pure: it touches no file. */
+	plan(request: CreateRequest): WriterPlan;
+	/** Called in every thread with the plan made by `plan`. */
+	open(plan: WriterPlan, sink: ByteSink): DiskWriter;
+}
