@@ -23,8 +23,7 @@ export interface Field<T> {
 	write(view: DataView, base: number, value: T): void;
 }
 
-// biome-ignore lint: the value types differ from field to field
-type Fields = Readonly<Record<string, Field<any>>>;
+type Fields = Readonly<Record<string, Field<unknown>>>;
 export type Values<F extends Fields> = {-readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never};
 
 export interface Struct<F extends Fields> {
@@ -65,9 +64,9 @@ export function struct<F extends Fields>(name: string, size: number, fields: F):
 	};
 }
 
-/** A view over exactly the bytes of `bytes`; make it once per block and keep it. */
-export function viewOf(bytes: Uint8Array): DataView {
-	return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** A view over exactly the bytes of `block`; make it once per block and keep it. */
+export function viewOf(block: Uint8Array): DataView {
+	return new DataView(block.buffer, block.byteOffset, block.byteLength);
 }
 
 export function u8(offset: number): Field<number> {
