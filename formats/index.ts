@@ -1,4 +1,5 @@
 import type {DiskFormat} from '../src/core/disk.ts';
+import {raw} from './raw/index.ts';
 
 /** Every container format, in the order in which they are tried: those with magic bytes first, raw last. */
-export const ALL_FORMATS: readonly DiskFormat[] = [];
+export const ALL_FORMATS: readonly DiskFormat[] = [raw];

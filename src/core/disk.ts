@@ -109,6 +109,8 @@ export interface RelatedReference {
 }
 
 export interface OpenContext {
+	/** Logical sector size in bytes for formats that record none (raw); 512 when absent. */
+	readonly sectorSize?: number;
 	/** The only way a format reaches another file. It may refuse. */
 	openRelated(reference: RelatedReference): ByteSource;
 	warn(finding: Finding): void;

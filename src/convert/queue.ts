@@ -1,0 +1,140 @@
+import {type Disk, newSpan, readsAsZero} from '../core/disk.ts';
+import {roundDown} from '../core/bytes/u64.ts';
+
+const LOCK = 0;
+const TICKETS = 1;
+const TURN = 2;
+const ABORTED = 3;
+const WORKING = 4;
+const WORDS = 6;
+
+const CURSOR = 0;
+const READ = 1;
+const NUMBERS = 2;
+
+/** How long a waiting thread sleeps before it looks again whether all is lost. */
+const NAP_MILLISECONDS = 200;
+
+/** What the threads of one conversion share; plain data that crosses to workers. */
+export interface SharedQueue {
+	readonly words: SharedArrayBuffer;
+	readonly numbers: SharedArrayBuffer;
+	readonly size: number;
+	readonly pieceSize: number;
+}
+
+export function newSharedQueue(size: number, pieceSize: number, workers: number): SharedQueue {
+	const shared: SharedQueue = {
+		words: new SharedArrayBuffer(WORDS * 4),
+		numbers: new SharedArrayBuffer(NUMBERS * 8),
+		size,
+		pieceSize,
+	};
+	new Int32Array(shared.words)[WORKING] = workers;
+	return shared;
+}
+
+/** One piece of work, owned by the thread and reused. */
+export interface Turn {
+	/** Counts pieces in their order on the disk. */
+	ticket: number;
+	position: number;
+	length: number;
+}
+
+/** Thrown into threads that wait when another has failed; its error is the one that is told. */
+export class Aborted extends Error {}
+
+/**
+ * Hands out the pieces of a disk that may hold data, in their order, and makes the threads take their places in the
+ * output in that same order. Ranges that the disk's map calls empty are passed over and cost nothing.
+ */
+export interface Queue {
+	/** The next piece, or false when there is none. */
+	take(disk: Disk, turn: Turn): boolean;
+	/** Runs `action` when all earlier pieces have had their turn. */
+	inOrder(ticket: number, action: () => void): void;
+	/** Says that this thread takes no more. True for the last one. */
+	leave(): boolean;
+	abort(): void;
+	readonly aborted: boolean;
+	/** How far on the disk the pieces handed out reach. */
+	readonly position: number;
+	/** Bytes in the pieces handed out. */
+	readonly read: number;
+}
+
+export function openQueue(shared: SharedQueue): Queue {
+	const words = new Int32Array(shared.words);
+	const numbers = new Float64Array(shared.numbers);
+	const {size, pieceSize} = shared;
+	const span = newSpan();
+
+	function checkAborted(): void {
+		if (Atomics.load(words, ABORTED) !== 0) throw new Aborted();
+	}
+
+	function lock(): void {
+		while (Atomics.compareExchange(words, LOCK, 0, 1) !== 0) {
+			Atomics.wait(words, LOCK, 1, NAP_MILLISECONDS);
+			checkAborted();
+		}
+	}
+
+	function unlock(): void {
+		Atomics.store(words, LOCK, 0);
+		Atomics.notify(words, LOCK, 1);
+	}
+
+	return {
+		take(disk, turn) {
+			lock();
+			try {
+				checkAborted();
+				let position = numbers[CURSOR];
+				while (position < size) {
+					disk.locate(position, span);
+					if (!readsAsZero(span.kind)) break;
+					position += span.length;
+				}
+				if (position >= size) {
+					numbers[CURSOR] = size;
+					return false;
+				}
+				turn.position = roundDown(position, pieceSize);
+				turn.length = Math.min(pieceSize, size - turn.position);
+				turn.ticket = Atomics.add(words, TICKETS, 1);
+				numbers[CURSOR] = turn.position + turn.length;
+				numbers[READ] += turn.length;
+				return true;
+			} finally {
+				unlock();
+			}
+		},
+		inOrder(ticket, action) {
+			for (let turn = Atomics.load(words, TURN); turn !== ticket; turn = Atomics.load(words, TURN)) {
+				checkAborted();
+				Atomics.wait(words, TURN, turn, NAP_MILLISECONDS);
+			}
+			checkAborted();
+			action();
+			Atomics.add(words, TURN, 1);
+			Atomics.notify(words, TURN);
+		},
+		leave: () => Atomics.sub(words, WORKING, 1) === 1,
+		abort() {
+			Atomics.store(words, ABORTED, 1);
+			Atomics.notify(words, TURN);
+			Atomics.notify(words, LOCK);
+		},
+		get aborted() {
+			return Atomics.load(words, ABORTED) !== 0;
+		},
+		get position() {
+			return numbers[CURSOR];
+		},
+		get read() {
+			return numbers[READ];
+		},
+	};
+}
