@@ -2,6 +2,7 @@ import {createHash} from 'node:crypto';
 import {lstatSync, readdirSync, readFileSync, readlinkSync} from 'node:fs';
 import {join} from 'node:path';
 import {printable} from '../../src/core/bytes/text.ts';
+import {DiskError} from '../../src/core/error.ts';
 import type {FileSystem, NodeId} from '../../src/core/file-system.ts';
 
 /** One line of a tree, comparable with deepEqual. */
@@ -12,7 +13,7 @@ export interface TreeEntry {
 	readonly mode: number;
 	/** Seconds with all digits: `1700000000.123456789`. */
 	readonly modified: string;
-	/** Of the content; of the target for a symlink; empty for directories and devices. */
+	/** Of the content; of the target for a symlink; empty for directories and devices; `!code` where reading failed. */
 	readonly sha256: string;
 }
 
@@ -29,6 +30,15 @@ export function hashNode(fileSystem: FileSystem, node: NodeId): string {
 	}
 }
 
+function hashOrCode(fileSystem: FileSystem, node: NodeId): string {
+	try {
+		return hashNode(fileSystem, node);
+	} catch (error) {
+		if (error instanceof DiskError) return `!${error.code}`;
+		throw error;
+	}
+}
+
 function seconds(whole: number, nanoseconds: number): string {
 	return `${whole}.${String(nanoseconds).padStart(9, '0')}`;
 }
@@ -37,6 +47,8 @@ function seconds(whole: number, nanoseconds: number): string {
 export function walkFileSystem(fileSystem: FileSystem): TreeEntry[] {
 	const entries: TreeEntry[] = [];
 	const pending: {node: NodeId; path: string}[] = [{node: fileSystem.root, path: ''}];
+	/** Damaged directories can lead back to one above them. */
+	const seen = new Set([fileSystem.root]);
 	for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
 		const {node: directory, path: base} = next;
 		const children: {name: string; node: NodeId}[] = [];
@@ -45,7 +57,7 @@ export function walkFileSystem(fileSystem: FileSystem): TreeEntry[] {
 			const path = base === '' ? name : `${base}/${name}`;
 			const stat = fileSystem.stat(node);
 			let sha256 = '';
-			if (stat.type === 'file') sha256 = hashNode(fileSystem, node);
+			if (stat.type === 'file') sha256 = hashOrCode(fileSystem, node);
 			if (stat.type === 'symlink') sha256 = createHash('sha256').update(fileSystem.readLink(node)).digest('hex');
 			entries.push({
 				path,
@@ -55,7 +67,9 @@ export function walkFileSystem(fileSystem: FileSystem): TreeEntry[] {
 				modified: seconds(stat.modified.seconds, stat.modified.nanoseconds),
 				sha256,
 			});
-			if (stat.type === 'directory') pending.push({node, path});
+			if (stat.type !== 'directory' || seen.has(node)) continue;
+			seen.add(node);
+			pending.push({node, path});
 		}
 	}
 	return entries.sort(byPath);

@@ -57,30 +57,31 @@ export function decodeUtf16(view: DataView, at: number, units: number, littleEnd
 	return text;
 }
 
-/** The least byte that no ASCII text holds. */
-const FIRST_NON_ASCII = 0x80;
-
-/** For people: text where the bytes are text, `\xNN` for what is not, and control characters escaped. */
-export function printable(bytes: Uint8Array): string {
-	const text = decodeText(bytes);
-	if (text !== undefined && text.isWellFormed()) return escapeControls(text);
+/**
+ * A name for people, and one that `parsePrintable` understands: text where the bytes are text, `\xNN` for bytes that
+ * are not, for control characters, and for a backslash that would be taken for the start of such an escape.
+ */
+export function printable(name: Uint8Array): string {
+	const text = decodeText(name);
+	if (text?.isWellFormed()) return escapeControls(text.replaceAll(/\\(?=x[0-9a-fA-F]{2})/g, '\\x5c'));
 	let result = '';
-	for (const byte of bytes) {
+	for (const byte of name) {
 		const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x5c;
-		result += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+		result += plain ? String.fromCharCode(byte) : escapeByte(byte);
 	}
 	return result;
 }
 
-/** Escapes what could drive a terminal: C0, DEL, C1, and the marks that reorder text. */
+function escapeByte(byte: number): string {
+	return `\\x${byte.toString(16).padStart(2, '0')}`;
+}
+
+/** Escapes, byte by byte, what could drive a terminal: C0, DEL, C1, and the marks that reorder text. */
 export function escapeControls(text: string): string {
 	// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-	return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, character => {
-		const code = character.charCodeAt(0);
-		return code < FIRST_NON_ASCII
-			? `\\x${code.toString(16).padStart(2, '0')}`
-			: `\\u${code.toString(16).padStart(4, '0')}`;
-	});
+	return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, character =>
+		Array.from(encodeText(character), escapeByte).join(''),
+	);
 }
 
 /** Bytes for text that a person typed: `\xNN` stands for a byte, all else for its UTF-8. */

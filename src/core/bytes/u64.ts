@@ -49,5 +49,6 @@ export function roundDown(value: number, unit: number): number {
 }
 
 export function isPowerOfTwo(value: number): boolean {
-	return value > 0 && Number.isSafeInteger(value) && Number.isInteger(Math.log2(value));
+	// The logarithm of a large neighbour of a power rounds to the same integer.
+	return value > 0 && Number.isSafeInteger(value) && 2 ** Math.round(Math.log2(value)) === value;
 }

@@ -6,6 +6,8 @@ export function isZero(bytes: Uint8Array): boolean {
 	const {buffer, byteOffset, length} = bytes;
 	let at = 0;
 	while (at < length && (byteOffset + at) % 4 !== 0) if (bytes[at++] !== 0) return false;
+	// Too short to reach a word: a view of words there, though empty, would not be aligned.
+	if (at === length) return true;
 	const count = Math.floor((length - at) / 4);
 	const words = new Int32Array(buffer, byteOffset + at, count) as ArrayLike<number> as number[];
 	const whole = count - (count % STRIDE);
