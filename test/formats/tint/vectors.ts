@@ -1,0 +1,90 @@
+import {zstdCompressSync} from 'node:zlib';
+import {appendChunk, editPage, editRoot, toStreamed} from './craft.ts';
+import {randomNumbers, textBytes, writeImage} from './tools.ts';
+
+/** A file under testdata/tint and the disk in it. */
+export interface Vector {
+	readonly name: string;
+	/** What the disk reads as; unreadable bytes are zeros here. */
+	readonly disk: Uint8Array;
+	/** `[start, end)` of what must fail. */
+	readonly unreadable: readonly (readonly [number, number])[];
+	readonly make: () => Uint8Array;
+}
+
+const CHUNK = 65_536;
+
+function noise(length: number): Uint8Array {
+	const random = randomNumbers(7);
+	return Uint8Array.from({length}, () => Math.floor(random() * 256));
+}
+
+/** Every state that the writer knows: data, zero, fill, and a last chunk that is stored as it is. */
+function plainDisk(): Uint8Array {
+	const disk = new Uint8Array(4 * CHUNK + 1000);
+	disk.set(textLines(3000), 0);
+	disk.fill(0xe5, 2 * CHUNK, 3 * CHUNK);
+	disk.set(textLines(500), 3 * CHUNK + 40_000);
+	disk.set(noise(1000), 4 * CHUNK);
+	return disk;
+}
+
+function textLines(length: number): Uint8Array {
+	const line = new TextEncoder().encode('a line of text, and again ');
+	return Uint8Array.from({length}, (_, index) => line[index % line.length]);
+}
+
+const MIXED_TEXT = textBytes(512, 3);
+
+/** Chunks: data, free, excluded, unreadable, mixed (one sector each of data, unreadable, excluded), zero. */
+function statesDisk(): Uint8Array {
+	const disk = new Uint8Array(5 * CHUNK + 512);
+	disk.set(textLines(700), 100);
+	disk.set(MIXED_TEXT, 4 * CHUNK);
+	return disk;
+}
+
+function makeStates(): Uint8Array {
+	const base = writeImage(statesDisk(), {'chunk-size': CHUNK}).bytes();
+	const content = statesDisk().subarray(4 * CHUNK, 5 * CHUNK);
+	const map = new Uint8Array(CHUNK / 512);
+	map.set([1, 5, 4]);
+	const plain = new Uint8Array(content.length + map.length);
+	plain.set(content);
+	plain.set(map, content.length);
+	const payload = zstdCompressSync(plain, {pledgedSrcSize: plain.length});
+	const {bytes, entry} = appendChunk(base, 4, 2, payload, plain.length);
+	editPage(bytes, page => {
+		for (const state of [3, 4, 5]) page.setUint8((state - 2) * 16, state);
+		entry(page, 4 * 16, 7);
+	});
+	const counts = [1, 1, 0, 1, 1, 1, 0, 1];
+	editRoot(bytes, root => {
+		for (const [state, count] of counts.entries()) root.setUint32(640 + state * 8, count, true);
+	});
+	return bytes;
+}
+
+export const VECTORS: readonly Vector[] = [
+	{
+		name: 'lz4.tint',
+		disk: plainDisk(),
+		unreadable: [],
+		make: () => writeImage(plainDisk(), {'chunk-size': CHUNK}).bytes(),
+	},
+	{
+		name: 'zstd-streamed.tint',
+		disk: plainDisk(),
+		unreadable: [],
+		make: () => toStreamed(writeImage(plainDisk(), {codec: 'zstd', comment: 'streamed'}, 4096).bytes()),
+	},
+	{
+		name: 'states.tint',
+		disk: statesDisk(),
+		unreadable: [
+			[3 * CHUNK, 4 * CHUNK],
+			[4 * CHUNK + 512, 4 * CHUNK + 1024],
+		],
+		make: makeStates,
+	},
+];
