@@ -37,6 +37,7 @@ function load(): Loaded {
 }
 
 /** Declares a C function, as koffi writes it. It is looked up when it is first called. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- only the caller knows what the text declares
 export function declare<Call extends (...operands: never[]) => unknown>(definition: string): () => Call {
 	let call: Call | undefined;
 	return () => {

@@ -1,7 +1,7 @@
 import process from 'node:process';
 import {declare, lastErrorName, systemError} from './libc.ts';
 
-const lseek = declare<(descriptor: number, position: number, whence: number) => number>(
+const lseek = declare<(descriptor: number, position: number, whence: number) => number | bigint>(
 	'int64_t lseek(int, int64_t, int)',
 );
 
