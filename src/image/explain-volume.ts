@@ -1,4 +1,4 @@
-import {printable, encodeText} from '../core/bytes/text.ts';
+import {escapeControls} from '../core/bytes/text.ts';
 import type {PartitionTable} from '../core/partition-table.ts';
 import type {Volume} from './image.ts';
 
@@ -13,10 +13,10 @@ export function explainVolume(volume: Volume, table: PartitionTable): string {
 			? `It is the whole disk: ${partition.length} bytes without a partition table.`
 			: `It is a partition of ${partition.length} bytes at byte ${partition.start}${kind && `, of type ${kind}`}.`,
 		error === undefined
-			? 'No file system that tintype reads was recognised in it.'
-			: `It was recognised as ${driver}, but: ${printable(encodeText(error.message))}.`,
+			? 'Nothing that tintype knows was recognised in it.'
+			: `${driver === undefined ? 'What is known' : `It was recognised as ${driver}, but`}: ${escapeControls(error.message)}.`,
 	];
-	if (error?.hint !== undefined) lines.push(`What can be done: ${printable(encodeText(error.hint))}.`);
+	if (error?.hint !== undefined) lines.push(`What can be done: ${escapeControls(error.hint)}.`);
 	lines.push('', 'Its bytes are in disk.raw, at the position above.', '');
 	return lines.join('\n');
 }

@@ -34,8 +34,8 @@ export function relatedKey(reference: RelatedReference): string {
 /** Opens the image that the user named, with all its parts when it is the first of a split set. */
 export function openGate(path: string, options: GateOptions): Gate {
 	const first = openFile(path);
-	const file: FileRecipe = {name: path, parts: [first, ...openFurtherParts(path)]};
 	const folder = dirname(realpathSync(path));
+	const file: FileRecipe = {name: path, parts: [first, ...openFurtherParts(path, folder)]};
 	const folders = [folder, ...(options.allowedFolders ?? []).map(allowed => realpathSync(allowed))];
 	const related: RelatedFile[] = [];
 
@@ -59,7 +59,7 @@ export function openGate(path: string, options: GateOptions): Gate {
 }
 
 /** `disk.raw.001` brings `.002` and so on; `.000` brings `.001`. Any other name stands alone. */
-function openFurtherParts(path: string): OpenedFile[] {
+function openFurtherParts(path: string, folder: string): OpenedFile[] {
 	const match = /^(.*\.)(\d{3,})$/.exec(basename(path));
 	if (match === null) return [];
 	const [, stem = '', digits = ''] = match;
@@ -73,7 +73,11 @@ function openFurtherParts(path: string): OpenedFile[] {
 		if (parts.length >= MAXIMUM_PARTS) {
 			throw new DiskError('unsupported', 'gate/too-many-parts', `${path} has more than ${MAXIMUM_PARTS} parts`);
 		}
-		parts.push(openFile(join(dirname(path), name)));
+		const real = realpathSync(join(dirname(path), name));
+		if (!isInside(real, folder)) {
+			throw new DiskError('refused', 'gate/part-outside', `${name} leads out of the folder of the image, to ${real}`);
+		}
+		parts.push(openFile(real));
 	}
 }
 

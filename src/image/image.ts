@@ -9,8 +9,9 @@ import type {ByteSource} from '../core/source.ts';
 import {checked} from '../core/sources/checked.ts';
 import {closeFiles, fileSource} from '../core/sources/file.ts';
 import {windowSource} from '../core/sources/window.ts';
-import {readPartitionTable} from '../partitions/index.ts';
+import {NO_SCHEME, readPartitionTable} from '../partitions/index.ts';
 import {type GateOptions, openGate, relatedKey} from './gate.ts';
+import {foreignVolume, laterVolume, opaqueVolume, refuseForeignContainer} from './recognise.ts';
 import {volumeName} from './volume-name.ts';
 
 export interface OpenImageOptions extends GateOptions {
@@ -32,7 +33,7 @@ export interface Volume {
 	readonly driver: string | undefined;
 	/** Absent where nothing was recognised or opening failed. */
 	readonly fileSystem: FileSystem | undefined;
-	/** Why a recognised file system did not open. */
+	/** Why what was recognised did not open; absent where nothing was recognised at all. */
 	readonly error: DiskError | undefined;
 	/** What its driver wants known. */
 	readonly findings: readonly Finding[];
@@ -128,12 +129,16 @@ function formatNamed(name: string): DiskFormat {
 	throw new DiskError('invalid', 'format/unknown', `there is no format ${name}`, {hint: `formats are ${known}`});
 }
 
+/** The format of whatever no other format takes. */
+const RAW = 'raw';
+
 function detectFormat(source: ByteSource): DiskFormat {
 	if (source.size === 0) {
 		throw new DiskError('invalid', 'format/empty', `${source.name} is empty`, {where: {file: source.name}});
 	}
 	const format = ALL_FORMATS.find(candidate => candidate.probe(source));
 	if (format === undefined) throw new Error('raw takes everything');
+	if (format.name === RAW) refuseForeignContainer(source);
 	return format;
 }
 
@@ -162,12 +167,17 @@ function assemble(opened: OpenedDisk): Image {
 	const warn = (finding: Finding) => findings.push(finding);
 	const table = readPartitionTable(disk, {warn}, source => ALL_FILE_SYSTEMS.find(driver => driver.probe(source))?.name);
 	const volumes = table.partitions.map(partition => openVolume(disk, table, partition));
+	if (table.scheme !== NO_SCHEME && volumes.every(volume => volume.fileSystem === undefined)) {
+		const error = foreignVolume(disk);
+		if (error !== undefined)
+			warn({code: error.code, severity: 'note', message: `beside its partition table, ${error.message}`});
+	}
 	return {...opened, findings, table, volumes};
 }
 
 function openVolume(disk: Disk, table: PartitionTable, partition: Partition): Volume {
 	const {number, start, length} = partition;
-	const whole = table.scheme === 'none';
+	const whole = table.scheme === NO_SCHEME;
 	const name = whole ? disk.name : `partition ${number} of ${disk.name}`;
 	const source = checked(windowSource(disk, start, length, name));
 	const findings: Finding[] = [];
@@ -175,9 +185,12 @@ function openVolume(disk: Disk, table: PartitionTable, partition: Partition): Vo
 	let fileSystem: FileSystem | undefined;
 	let error: DiskError | undefined;
 	try {
+		const opaque = opaqueVolume(source, partition.type) ?? laterVolume(source);
+		if (opaque !== undefined) throw opaque;
 		const found = ALL_FILE_SYSTEMS.find(candidate => candidate.probe(source));
 		driver = found?.name;
 		fileSystem = found?.open(source, {warn: finding => findings.push(finding)});
+		if (found === undefined) error = foreignVolume(source);
 	} catch (thrown) {
 		if (!(thrown instanceof DiskError)) throw thrown;
 		error = located(thrown, {file: name, volume: number});

@@ -80,7 +80,7 @@ function topLevel(tree: FileSystem, name: Uint8Array): Step | undefined {
 function walk(tree: FileSystem, start: Step, names: readonly Uint8Array[], {followLast}: ResolveOptions): Resolved {
 	/** From the volume's root to here, so that `..` and relative links have somewhere to go. */
 	const trail: Step[] = [start];
-	const pending = [...names].reverse();
+	const pending = names.toReversed();
 	let links = 0;
 	let caseIgnored = false;
 	for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
@@ -109,7 +109,7 @@ function walk(tree: FileSystem, start: Step, names: readonly Uint8Array[], {foll
 		}
 		const target = tree.readLink(step.node);
 		if (target[0] === 0x2f) trail.length = 1;
-		pending.push(...splitTarget(target).reverse());
+		pending.push(...splitTarget(target).toReversed());
 	}
 	const last = trail.at(-1) ?? start;
 	return {node: last.node, type: tree.stat(last.node).type, names: trail.map(part => part.name), caseIgnored};

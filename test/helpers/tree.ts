@@ -17,11 +17,11 @@ export interface TreeEntry {
 	readonly sha256: string;
 }
 
-const CHUNK = 1 << 20;
+/** Shared by all files of a walk: allocating it for each took most of the time. */
+const buffer = new Uint8Array(1 << 20);
 
 export function hashNode(fileSystem: FileSystem, node: NodeId): string {
 	const hash = createHash('sha256');
-	const buffer = new Uint8Array(CHUNK);
 	for (let position = 0; ; ) {
 		const count = fileSystem.read(node, position, buffer);
 		if (count === 0) return hash.digest('hex');
