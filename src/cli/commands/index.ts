@@ -1,0 +1,61 @@
+import type {CommandEntry} from '../command.ts';
+
+/** Every command, in the order of `--help`. */
+export const ALL_COMMANDS: readonly CommandEntry[] = [
+	{
+		usage: 'info <image>',
+		describe: 'Say what an image is, and which volumes are in it',
+		load: async () => (await import('./info.ts')).info,
+	},
+	{
+		usage: 'ls <image> [path]',
+		describe: 'List files in an image',
+		load: async () => (await import('./ls.ts')).ls,
+	},
+	{
+		usage: 'cat <image> <path..>',
+		describe: 'Write files in an image to standard output',
+		load: async () => (await import('./cat.ts')).cat,
+	},
+	{
+		usage: 'cp <image> <paths..>',
+		describe: 'Copy files out of an image: cp IMAGE PATH... TARGET',
+		load: async () => (await import('./cp.ts')).cp,
+	},
+	{
+		usage: 'find <image> [start]',
+		describe: 'Search for files in an image',
+		load: async () => (await import('./find.ts')).find,
+	},
+	{
+		usage: 'convert <source> <target>',
+		describe: 'Convert an image into another format',
+		load: async () => (await import('./convert.ts')).convertCommand,
+	},
+	{
+		usage: 'compare <first> <second>',
+		describe: 'Compare the content of two images, whatever their formats',
+		load: async () => (await import('./compare.ts')).compare,
+	},
+	{
+		usage: 'verify <image>',
+		describe: 'Read all that an image stores, and report damage',
+		load: async () => (await import('./verify.ts')).verify,
+	},
+	{
+		usage: 'mount <image> <directory>',
+		describe: 'Show an image as files, read-only, until Ctrl-C or unmount',
+		load: async () => (await import('./mount.ts')).mountCommand,
+	},
+	{
+		usage: 'umount <directory>',
+		aliases: ['unmount'],
+		describe: 'End a mount',
+		load: async () => (await import('./umount.ts')).umount,
+	},
+];
+
+/** `cat` for `cat <image> <path..>`. */
+export function commandName({usage}: CommandEntry): string {
+	return usage.split(' ', 1)[0] ?? usage;
+}

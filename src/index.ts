@@ -1,0 +1,64 @@
+/** The library: everything here is public, and nothing else is. */
+export {ALL_FORMATS} from '../formats/index.ts';
+export {ALL_FILE_SYSTEMS} from '../mount/filesystems/index.ts';
+export {type CompareOptions, compareDisks, type Comparison, type DifferentRange} from './compare/compare.ts';
+export {
+	type MountEnd,
+	type Mounted,
+	type MountOptions,
+	type Problem as MountProblem,
+	unmount,
+	type UnmountResult,
+} from '../mount/index.ts';
+export {mountImage} from '../mount/mount-image.ts';
+export {convert, type ConvertOptions, type ConvertProgress, type ConvertResult} from './convert/convert.ts';
+export {
+	type CreateRequest,
+	type Disk,
+	type DiskCreator,
+	type DiskFacts,
+	type DiskFormat,
+	type DiskWriter,
+	type Fact,
+	type Finding,
+	newSpan,
+	type OpenContext,
+	type Piece,
+	readsAsZero,
+	type RelatedReference,
+	type Span,
+	SpanKind,
+	type WriterOption,
+	type WriterPlan,
+} from './core/disk.ts';
+export {DiskError, type DiskErrorOptions, type ErrorFamily, type Where} from './core/error.ts';
+export type {
+	Attribute,
+	DirectoryEntry,
+	FileSystem,
+	FileSystemContext,
+	FileSystemDriver,
+	FileSystemUsage,
+	NodeId,
+	NodeType,
+	Stat,
+	Stream,
+	Timestamp,
+} from './core/file-system.ts';
+export type {Partition, PartitionTable} from './core/partition-table.ts';
+export type {FileRecipe, ImageRecipe, OpenedFile, RelatedFile} from './core/recipe.ts';
+export type {ByteSink, ByteSource} from './core/source.ts';
+export {memorySource} from './core/sources/memory.ts';
+export {type FindOptions, findEntries, type FindQuery, type Found} from './find/find.ts';
+export {
+	extract,
+	type ExtractFailure,
+	type ExtractOptions,
+	type ExtractProgress,
+	type ExtractResult,
+} from './extract/extract.ts';
+export {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from './image/image.ts';
+export {formatPath, type Resolved, type ResolveOptions, resolvePath} from './image/paths.ts';
+export {imageTree} from './image/tree.ts';
+export {type UnreadableRange, verifyImage, type VerifyOptions, type VerifyReport} from './verify/verify.ts';
+export type {Problem as VolumeProblem, VolumeReport} from './verify/volume.ts';
