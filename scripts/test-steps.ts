@@ -15,6 +15,7 @@ const checks: readonly Step[] = [
 	{title: 'lint', command: ['oxlint', '--type-aware', '--deny-warnings']},
 	{title: 'types', command: ['tsc', '--noEmit']},
 	{title: 'dead code', command: ['knip', '--no-progress']},
+	{title: 'tables of the README', command: ['node', 'scripts/readme-tables.ts', '--check']},
 ];
 
 /** Runs a step whose output matters only when it fails. */
