@@ -1,4 +1,4 @@
-import {closeSync, constants, fstatSync, openSync, readSync, type Stats} from 'node:fs';
+import {closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync} from 'node:fs';
 import process from 'node:process';
 import {DiskError} from '../error.ts';
 import type {FileRecipe, OpenedFile} from '../recipe.ts';
@@ -9,25 +9,24 @@ import {concatSource} from './concat.ts';
 /** Bytes of one read(2): the kernel gives at most 0x7ffff000. */
 const LONGEST_READ = 1 << 30;
 
+/** What may be opened. A device is only right where a person named it. */
+export type FileKind = 'file' | 'file-or-device';
+
 /**
  * Opens a regular file or a block device for reading, and nothing else: opening a FIFO or a terminal could wait for
- * ever.
+ * ever, and other devices do things when they are opened. So it looks before, and again at what it got.
  */
-export function openFile(path: string): OpenedFile {
+export function openFile(path: string, kind: FileKind = 'file-or-device'): OpenedFile {
 	let descriptor: number;
 	try {
-		descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+		checkKind(path, statSync(path), kind);
+		descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
 	} catch (error) {
-		throw openFailed(path, error);
+		throw error instanceof DiskError ? error : openFailed(path, error);
 	}
 	try {
 		const stat = fstatSync(descriptor);
-		if (!stat.isFile() && !stat.isBlockDevice()) {
-			throw new DiskError('invalid', 'file/wrong-type', `${path} is ${kindOf(stat)}, not a file or a block device`, {
-				where: {file: path},
-				...(stat.isDirectory() && {hint: 'name the image file itself'}),
-			});
-		}
+		checkKind(path, stat, kind);
 		const size = stat.isBlockDevice() ? seekEnd(descriptor) : stat.size;
 		// st_blocks counts 512 bytes each; a file with all its blocks has no holes worth asking for.
 		const sparse = process.platform === 'linux' && stat.isFile() && stat.blocks * 512 < stat.size;
@@ -38,10 +37,20 @@ export function openFile(path: string): OpenedFile {
 	}
 }
 
+function checkKind(path: string, stat: Stats, kind: FileKind): void {
+	if (stat.isFile() || (kind === 'file-or-device' && stat.isBlockDevice())) return;
+	const wanted = kind === 'file' ? 'a regular file' : 'a file or a block device';
+	throw new DiskError('invalid', 'file/wrong-type', `${path} is ${kindOf(stat)}, not ${wanted}`, {
+		where: {file: path},
+		...(stat.isDirectory() && {hint: 'name the image file itself'}),
+	});
+}
+
 function kindOf(stat: Stats): string {
 	if (stat.isDirectory()) return 'a directory';
 	if (stat.isFIFO()) return 'a FIFO';
 	if (stat.isSocket()) return 'a socket';
+	if (stat.isBlockDevice()) return 'a block device';
 	return 'a character device';
 }
 
@@ -75,12 +84,22 @@ function descriptorSource(file: OpenedFile): ByteSource {
 				throw new DiskError('io', 'file/read', `reading ${path} failed: ${code ?? message}`, {where, cause: error});
 			}
 			if (count === 0) {
-				throw new DiskError('io', 'file/shrunk', `${path} became shorter while it was read`, {
-					where: {file: path, position: position + done},
-				});
+				throw shrunk(position + done);
 			}
 			done += count;
 		}
+	}
+
+	function shrunk(position: number): DiskError {
+		return new DiskError('io', 'file/shrunk', `${path} became shorter while it was read`, {
+			where: {file: path, position},
+		});
+	}
+
+	/** Where the system knows of nothing more, only holes follow, or the file no longer reaches that far. */
+	function toEnd(position: number): number {
+		if (fstatSync(descriptor).size < size) throw shrunk(position);
+		return size;
 	}
 
 	return {
@@ -88,8 +107,8 @@ function descriptorSource(file: OpenedFile): ByteSource {
 		size,
 		readAt,
 		...(file.sparse && {
-			seekData: (position: number) => Math.min(seekData(descriptor, position) ?? size, size),
-			seekHole: (position: number) => Math.min(seekHole(descriptor, position) ?? size, size),
+			seekData: (position: number) => Math.min(seekData(descriptor, position) ?? toEnd(position), size),
+			seekHole: (position: number) => Math.min(seekHole(descriptor, position) ?? toEnd(position), size),
 		}),
 		[Symbol.dispose]() {},
 	};
