@@ -1,10 +1,10 @@
-import {readdirSync, realpathSync} from 'node:fs';
+import {readdirSync, readlinkSync, realpathSync} from 'node:fs';
 import {basename, dirname, isAbsolute, join, relative, resolve, sep} from 'node:path';
 import {DiskError} from '../core/error.ts';
-import type {RelatedReference} from '../core/disk.ts';
+import type {Finding, RelatedReference} from '../core/disk.ts';
 import type {FileRecipe, OpenedFile, RelatedFile} from '../core/recipe.ts';
 import type {ByteSource} from '../core/source.ts';
-import {fileSource, openFile} from '../core/sources/file.ts';
+import {closeFiles, fileSource, openFile} from '../core/sources/file.ts';
 
 /** Parts of one split image; a set of more has lost its sense long before (999 is what three digits can count). */
 const MAXIMUM_PARTS = 999;
@@ -12,7 +12,7 @@ const MAXIMUM_PARTS = 999;
 const MAXIMUM_RELATED = 256;
 
 export interface GateOptions {
-	/** A file that the user named as the parent: it is tried before anything that the image says. */
+	/** The image's own parent as the user named it, whatever the image says. The parent's parents are looked for. */
 	readonly parent?: string;
 	/** Further folders from which related files may come. */
 	readonly allowedFolders?: readonly string[];
@@ -21,6 +21,8 @@ export interface GateOptions {
 /** Everything that goes through the file system on behalf of one image goes through here. */
 export interface Gate {
 	readonly file: FileRecipe;
+	/** What is odd about the set of files. */
+	readonly findings: readonly Finding[];
 	/** What was let through so far, in order; part of the recipe. */
 	readonly related: readonly RelatedFile[];
 	openRelated(reference: RelatedReference): ByteSource;
@@ -33,14 +35,25 @@ export function relatedKey(reference: RelatedReference): string {
 
 /** Opens the image that the user named, with all its parts when it is the first of a split set. */
 export function openGate(path: string, options: GateOptions): Gate {
-	const first = openFile(path);
-	const folder = dirname(realpathSync(path));
-	const file: FileRecipe = {name: path, parts: [first, ...openFurtherParts(path, folder)]};
-	const folders = [folder, ...(options.allowedFolders ?? []).map(allowed => realpathSync(allowed))];
+	const parts: OpenedFile[] = [openFile(path)];
+	const file: FileRecipe = {name: path, parts};
+	const findings: Finding[] = [];
+	let real: string;
+	let folders: readonly string[];
+	try {
+		real = realFolderOrFile(path);
+		openFurtherParts(path, real, parts, findings);
+		folders = [dirname(real), ...(options.allowedFolders ?? []).map(realFolderOrFile)];
+	} catch (error) {
+		closeFiles(file);
+		throw error;
+	}
 	const related: RelatedFile[] = [];
+	let named = options.parent;
 
 	return {
 		file,
+		findings,
 		related,
 		openRelated(reference) {
 			if (related.length >= MAXIMUM_RELATED) {
@@ -50,7 +63,13 @@ export function openGate(path: string, options: GateOptions): Gate {
 					`${path} refers to more than ${MAXIMUM_RELATED} files`,
 				);
 			}
-			const opened = openFirst(reference, folder, folders, options.parent);
+			let opened: OpenedFile;
+			if (named !== undefined && reference.role === 'parent') {
+				opened = openFile(named);
+				named = undefined;
+			} else {
+				opened = openFirst(reference, folders);
+			}
 			const recipe: FileRecipe = {name: opened.path, parts: [opened]};
 			related.push({key: relatedKey(reference), file: recipe});
 			return fileSource(recipe);
@@ -58,71 +77,136 @@ export function openGate(path: string, options: GateOptions): Gate {
 	};
 }
 
-/** `disk.raw.001` brings `.002` and so on; `.000` brings `.001`. Any other name stands alone. */
-function openFurtherParts(path: string, folder: string): OpenedFile[] {
-	const match = /^(.*\.)(\d{3,})$/.exec(basename(path));
-	if (match === null) return [];
-	const [, stem = '', digits = ''] = match;
-	const start = Number(digits);
-	if (start > 1) return [];
-	const names = new Set(readdirSync(dirname(path)));
-	const parts: OpenedFile[] = [];
-	for (let number = start + 1; ; number++) {
-		const name = stem + String(number).padStart(digits.length, '0');
-		if (!names.has(name)) return parts;
-		if (parts.length >= MAXIMUM_PARTS) {
-			throw new DiskError('unsupported', 'gate/too-many-parts', `${path} has more than ${MAXIMUM_PARTS} parts`);
+function realFolderOrFile(path: string): string {
+	try {
+		return realpathSync(path);
+	} catch (error) {
+		const {code, message} = error as NodeJS.ErrnoException;
+		const options = {where: {file: path}, cause: error};
+		if (code === 'ENOENT' || code === 'ENOTDIR') {
+			throw new DiskError('not-found', 'file/not-found', `there is no file or folder ${path}`, options);
 		}
-		const real = realpathSync(join(dirname(path), name));
-		if (!isInside(real, folder)) {
-			throw new DiskError('refused', 'gate/part-outside', `${name} leads out of the folder of the image, to ${real}`);
-		}
-		parts.push(openFile(real));
+		throw new DiskError('io', 'file/open', `${path} cannot be looked up: ${code ?? message}`, options);
 	}
 }
 
-/** Tries the user's own answer, then every recorded path that the gate lets through, then the same name beside the image. */
-function openFirst(
-	reference: RelatedReference,
-	folder: string,
-	folders: readonly string[],
-	named: string | undefined,
-): OpenedFile {
-	if (named !== undefined && reference.role === 'parent') return openFile(named);
-	const tried: string[] = [];
-	for (const candidate of candidates(reference.paths, folder)) {
-		if (tried.includes(candidate)) continue;
-		tried.push(candidate);
+/**
+ * `disk.raw.001` brings `.002` and so on; `.000` brings `.001`. Any other name stands alone. A link counts by its own
+ * name, else by the name of what it leads to.
+ */
+function openFurtherParts(path: string, real: string, parts: OpenedFile[], findings: Finding[]): void {
+	const first = [path, real].find(candidate => PART_NAME.test(basename(candidate)));
+	const [, stem = '', digits = ''] = PART_NAME.exec(basename(first ?? '')) ?? [];
+	if (first === undefined || Number(digits) > 1) return;
+	const folder = dirname(first);
+	const nameOf = (number: number): string => stem + String(number).padStart(digits.length, '0');
+	const numbers = partNumbers(folder, stem, nameOf);
+	for (let number = Number(digits) + 1; ; number++) {
+		const name = nameOf(number);
+		if (!numbers.has(number)) {
+			const stray = [...numbers].find(other => other > number);
+			if (stray !== undefined) findings.push(missingPart(name, nameOf(stray)));
+			return;
+		}
+		if (parts.length > MAXIMUM_PARTS) {
+			throw new DiskError('unsupported', 'gate/too-many-parts', `${path} has more than ${MAXIMUM_PARTS} parts`);
+		}
+		const place = realFolderOrFile(join(folder, name));
+		const part = openInside(place, [dirname(real)]);
+		if (part === undefined) {
+			throw new DiskError('refused', 'gate/part-outside', `${name} leads out of the folder of the image, to ${place}`);
+		}
+		parts.push(part);
+	}
+}
+
+const PART_NAME = /^(.*\.)(\d{3,})$/;
+
+/** The numbers of the files in a folder that could be parts of one set. */
+function partNumbers(folder: string, stem: string, nameOf: (number: number) => string): Set<number> {
+	try {
+		const names = readdirSync(folder).filter(name => name.startsWith(stem) && PART_NAME.test(name));
+		const numbered = names.map(name => ({name, number: Number(name.slice(stem.length))}));
+		return new Set(numbered.filter(({name, number}) => name === nameOf(number)).map(({number}) => number));
+	} catch (error) {
+		const {code, message} = error as NodeJS.ErrnoException;
+		throw new DiskError('io', 'gate/parts', `the parts beside it cannot be listed: ${code ?? message}`, {
+			where: {file: folder},
+			hint: 'allow the folder to be listed',
+			cause: error,
+		});
+	}
+}
+
+function missingPart(missing: string, stray: string): Finding {
+	const message = `${missing} is missing, though ${stray} is there: if they belong together, the disk ends too early`;
+	return {code: 'gate/part-missing', severity: 'damage', message};
+}
+
+/** Tries every recorded path that the gate lets through, then the same name beside the image and in allowed folders. */
+function openFirst(reference: RelatedReference, folders: readonly string[]): OpenedFile {
+	let unfit: DiskError | undefined;
+	for (const candidate of new Set(candidates(reference.paths, folders))) {
 		let real: string;
 		try {
 			real = realpathSync(candidate);
 		} catch {
 			continue;
 		}
-		if (folders.some(allowed => isInside(real, allowed))) return openFile(real);
+		try {
+			const opened = openInside(real, folders);
+			if (opened !== undefined) return opened;
+		} catch (error) {
+			if (!(error instanceof DiskError)) throw error;
+			unfit ??= error;
+		}
 	}
+	if (unfit !== undefined) throw unfit;
 	const recorded = reference.paths.join(', ') || 'no path';
 	throw new DiskError(
 		'not-found',
 		`gate/${reference.role}-not-found`,
 		`its ${reference.role} was not found; the image names ${recorded}`,
 		{
-			where: {file: folder},
+			where: {file: folders[0] ?? ''},
 			hint: `put the ${reference.role} beside the image, name it with --parent FILE, or allow its folder with --allow-path DIR`,
 		},
 	);
 }
 
 /** Recorded paths come from Windows as often as not. UNC and device paths reach out to a network and are left alone. */
-function* candidates(paths: readonly string[], folder: string): Generator<string> {
+function* candidates(paths: readonly string[], folders: readonly string[]): Generator<string> {
+	const [folder = ''] = folders;
 	for (const path of paths) {
-		if (path.startsWith('\\\\') || path.startsWith('//')) continue;
 		const local = path.replaceAll('\\', '/');
-		if (!/^[A-Za-z]:/.test(local)) yield isAbsolute(local) ? local : resolve(folder, local);
+		if (local.startsWith('//') || /^[A-Za-z]:/.test(local)) continue;
+		yield isAbsolute(local) ? local : resolve(folder, local);
 	}
 	for (const path of paths) {
 		const name = path.split(/[\\/]/).at(-1) ?? '';
-		if (name !== '' && name !== '.' && name !== '..') yield join(folder, name);
+		if (name !== '' && name !== '.' && name !== '..') for (const each of folders) yield join(each, name);
+	}
+}
+
+/**
+ * Opens a file without links on the way to it, where it lies in one of the folders; undefined where not. A folder on
+ * the way can become a link between the look and the opening, so what counts is where the opened file is.
+ */
+function openInside(real: string, folders: readonly string[]): OpenedFile | undefined {
+	if (!folders.some(folder => isInside(real, folder))) return undefined;
+	const opened = openFile(real, 'file');
+	const place = placeOf(opened.descriptor) ?? real;
+	if (folders.some(folder => isInside(place, folder))) return opened;
+	closeFiles({name: real, parts: [opened]});
+	return undefined;
+}
+
+/** Where the system says that an open file is; undefined where it does not say (other systems than Linux). */
+function placeOf(descriptor: number): string | undefined {
+	try {
+		return readlinkSync(`/proc/self/fd/${descriptor}`);
+	} catch {
+		return undefined;
 	}
 }
 

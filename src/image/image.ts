@@ -63,7 +63,7 @@ export function openDisk(path: string, options: OpenImageOptions = {}): OpenedDi
 	try {
 		const source = checked(fileSource(gate.file));
 		const format = options.format === undefined ? detectFormat(source) : formatNamed(options.format);
-		const findings: Finding[] = [];
+		const findings: Finding[] = [...gate.findings];
 		const disk = openContainer(format, source, findings, reference => gate.openRelated(reference), options.sectorSize);
 		const {file, related} = gate;
 		const sectorSize = options.sectorSize === undefined ? {} : {sectorSize: options.sectorSize};
@@ -175,6 +175,15 @@ function assemble(opened: OpenedDisk): Image {
 	return {...opened, findings, table, volumes};
 }
 
+/** Where file systems have what makes them known first; copies of it, which can be left over, lie further on. */
+const HEAD_SIZE = 2048;
+
+/** Whether a driver knows a volume by its beginning, so that it is no relic, whatever lies behind. */
+function startsKnown(volume: ByteSource): boolean {
+	const head = checked(windowSource(volume, 0, Math.min(HEAD_SIZE, volume.size), volume.name));
+	return ALL_FILE_SYSTEMS.some(driver => driver.probe(head));
+}
+
 function openVolume(disk: Disk, table: PartitionTable, partition: Partition): Volume {
 	const {number, start, length} = partition;
 	const whole = table.scheme === NO_SCHEME;
@@ -185,7 +194,7 @@ function openVolume(disk: Disk, table: PartitionTable, partition: Partition): Vo
 	let fileSystem: FileSystem | undefined;
 	let error: DiskError | undefined;
 	try {
-		const opaque = opaqueVolume(source, partition.type) ?? laterVolume(source);
+		const opaque = opaqueVolume(source, partition.type) ?? (startsKnown(source) ? undefined : laterVolume(source));
 		if (opaque !== undefined) throw opaque;
 		const found = ALL_FILE_SYSTEMS.find(candidate => candidate.probe(source));
 		driver = found?.name;
