@@ -5,7 +5,7 @@ import {extname} from 'node:path';
 import type {Worker} from 'node:worker_threads';
 import {ALL_FORMATS} from '../../formats/index.ts';
 import type {CreateRequest, DiskCreator, DiskFormat, Fact, Finding} from '../core/disk.ts';
-import {DiskError, deserializeError} from '../core/error.ts';
+import {DiskError, deserializeError, serializeError} from '../core/error.ts';
 import {startWorker} from '../core/start-worker.ts';
 import {type OpenImageOptions, type OpenedDisk, openDisk} from '../image/image.ts';
 import type {ConvertReport, ConvertTask} from './convert.worker.ts';
@@ -68,6 +68,7 @@ const PROGRESS_MILLISECONDS = 100;
  */
 export async function convert(source: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
 	const start = performance.now();
+	options.signal?.throwIfAborted();
 	const {format, creator} = writableFormat(target, options.to);
 	const writerOptions = options.writer ?? {};
 	checkOptions(format, creator, writerOptions);
@@ -178,10 +179,7 @@ async function runWorkers(job: Job, count: number, options: ConvertOptions): Pro
 	signal?.addEventListener('abort', onAbort);
 	try {
 		signal?.throwIfAborted();
-		const runs = Array.from({length: count}, () =>
-			run(startWorker('./convert.worker.ts', import.meta.url, {workerData: task}), onAbort),
-		);
-		const reports = await Promise.all(runs);
+		const reports = await Promise.all(Array.from({length: count}, () => run(task, onAbort)));
 		const failed = reports.find(report => report.kind === 'failed');
 		if (failed !== undefined) throw deserializeError(failed.error);
 		signal?.throwIfAborted();
@@ -195,21 +193,29 @@ async function runWorkers(job: Job, count: number, options: ConvertOptions): Pro
 	}
 }
 
-/** Resolves when the thread has ended. One that dies takes the others with it. */
-async function run(worker: Worker, abort: () => void): Promise<ConvertReport> {
+/** Resolves when the thread has ended. One that dies, or cannot be started, takes the others with it. */
+async function run(task: ConvertTask, abort: () => void): Promise<ConvertReport> {
 	return new Promise(resolve => {
 		let report: ConvertReport | undefined;
+		function fail(error: unknown): void {
+			abort();
+			report ??= {kind: 'failed', error: serializeError(error)};
+		}
+		let worker: Worker;
+		try {
+			worker = startWorker('./convert.worker.ts', import.meta.url, {workerData: task});
+		} catch (error) {
+			fail(error);
+			resolve(report ?? {kind: 'aborted'});
+			return;
+		}
 		worker.on('message', (message: ConvertReport) => {
 			report = message;
 		});
-		worker.on('error', error => {
-			abort();
-			const {message, stack = ''} = error as Error;
-			report ??= {kind: 'failed', error: {family: 'defect', code: 'defect', message, where: {}, stack}};
-		});
+		worker.on('error', fail);
 		worker.on('exit', () => {
-			const text = 'a conversion thread ended without a word';
-			resolve(report ?? {kind: 'failed', error: {family: 'defect', code: 'defect', message: text, where: {}}});
+			if (report === undefined) fail(new Error('a conversion thread ended without a word'));
+			resolve(report ?? {kind: 'aborted'});
 		});
 	});
 }

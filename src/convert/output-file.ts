@@ -1,7 +1,6 @@
 import {
 	closeSync,
 	constants,
-	existsSync,
 	fstatSync,
 	fsyncSync,
 	ftruncateSync,
@@ -10,6 +9,7 @@ import {
 	openSync,
 	realpathSync,
 	renameSync,
+	type Stats,
 	statSync,
 	unlinkSync,
 } from 'node:fs';
@@ -42,23 +42,29 @@ export interface OutputOptions {
 	readonly sources: readonly OpenedFile[];
 }
 
+/** How often an output that another run is just finishing or giving up is looked for anew. */
+const MOST_ATTEMPTS = 10;
+
 export function createOutput(named: string, {force, sources}: OutputOptions): OutputFile {
 	const path = resolveTarget(named);
 	checkTarget(path, force, sources);
 	const partial = `${path}.partial`;
-	const descriptor = openPartial(partial);
+	const descriptor = lockPartial(partial);
 	const findings: Finding[] = [];
 	try {
-		if (!lock(descriptor)) {
-			throw new DiskError('refused', 'output/busy', `another tintype is writing ${partial}`, {where: {file: partial}});
-		}
 		const stat = fstatSync(descriptor);
 		if (!stat.isFile()) {
 			throw new DiskError('refused', 'output/not-a-file', `${partial} exists and is no regular file`, {
 				where: {file: partial},
 			});
 		}
-		if (sources.some(source => source.device === stat.dev && source.inode === stat.ino)) throw isSource(partial);
+		if (isAnyOf(sources, stat)) throw isSource(partial);
+		if (stat.nlink > 1) {
+			throw new DiskError('refused', 'output/linked', `${partial} exists and is a second name of another file`, {
+				where: {file: partial},
+				hint: 'look what it is; where it is not needed, remove it',
+			});
+		}
 		if (stat.size > 0) {
 			findings.push({
 				code: 'output/interrupted',
@@ -72,21 +78,13 @@ export function createOutput(named: string, {force, sources}: OutputOptions): Ou
 		throw error;
 	}
 
-	function removePartial(): void {
-		try {
-			unlinkSync(partial);
-		} catch (error) {
-			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-		}
-	}
-
 	return {
 		partial,
 		descriptor,
 		findings,
 		publish() {
 			try {
-				if (force) renameSync(partial, path);
+				if (force) rename(partial, path);
 				else takeName(partial, path);
 				syncDirectory(dirname(path));
 			} finally {
@@ -94,26 +92,69 @@ export function createOutput(named: string, {force, sources}: OutputOptions): Ou
 			}
 		},
 		discard() {
-			removePartial();
-			closeSync(descriptor);
+			try {
+				unlinkSync(partial);
+			} catch {
+				// What stays is named and replaced by the next run; why this one failed is the better news.
+			} finally {
+				closeSync(descriptor);
+			}
 		},
 	};
+}
+
+/**
+ * Opens the partial file and locks it. The run that had it before may have given it its final name, or removed it,
+ * between the two: only a file that still has its name is ours.
+ */
+function lockPartial(partial: string): number {
+	for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+		const descriptor = openPartial(partial);
+		try {
+			if (!lock(descriptor)) break;
+			const [mine, there] = [fstatSync(descriptor), lstatSync(partial, {throwIfNoEntry: false})];
+			if (there !== undefined && isSameFile(mine, there)) return descriptor;
+		} catch (error) {
+			closeSync(descriptor);
+			throw error;
+		}
+		closeSync(descriptor);
+	}
+	throw new DiskError('refused', 'output/busy', `another tintype is writing ${partial}`, {where: {file: partial}});
+}
+
+function isSameFile(a: Stats, b: Stats): boolean {
+	return a.dev === b.dev && a.ino === b.ino;
+}
+
+function isAnyOf(files: readonly OpenedFile[], stat: Stats): boolean {
+	return files.some(({device, inode}) => device === stat.dev && inode === stat.ino);
 }
 
 /** Writing through a link replaces what it points to, not the link. */
 function resolveTarget(path: string): string {
 	try {
-		return lstatSync(path).isSymbolicLink() ? realpathSync(path) : path;
+		if (!lstatSync(path).isSymbolicLink()) return path;
 	} catch {
+		// What is wrong with it is said when it is looked at or created.
 		return path;
+	}
+	try {
+		return realpathSync(path);
+	} catch (error) {
+		throw new DiskError('refused', 'output/dangling-link', `${path} is a link that leads nowhere`, {
+			where: {file: path},
+			hint: 'remove the link, or name the file itself',
+			cause: error,
+		});
 	}
 }
 
 function checkTarget(path: string, force: boolean, sources: readonly OpenedFile[]): void {
-	const stat = statSync(path, {throwIfNoEntry: false});
+	const stat = lookAt(path);
 	if (stat === undefined) return;
 	const where = {file: path};
-	if (sources.some(source => source.device === stat.dev && source.inode === stat.ino)) throw isSource(path);
+	if (isAnyOf(sources, stat)) throw isSource(path);
 	if (stat.isDirectory()) {
 		throw new DiskError('invalid', 'output/is-directory', `${path} is a directory`, {
 			where,
@@ -132,6 +173,14 @@ function checkTarget(path: string, force: boolean, sources: readonly OpenedFile[
 	}
 }
 
+function lookAt(path: string): Stats | undefined {
+	try {
+		return statSync(path, {throwIfNoEntry: false});
+	} catch (error) {
+		throw cannotCreate(path, error);
+	}
+}
+
 function isSource(path: string): DiskError {
 	return new DiskError('refused', 'output/is-source', `${path} is the source itself`, {
 		where: {file: path},
@@ -143,12 +192,15 @@ function openPartial(partial: string): number {
 	try {
 		return openSync(partial, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o666);
 	} catch (error) {
-		const {code, message} = error as NodeJS.ErrnoException;
-		const folder = dirname(partial);
-		const missing = code === 'ENOENT' || code === 'ENOTDIR';
-		const text = missing ? `there is no folder ${folder}` : `${partial} cannot be created: ${code ?? message}`;
-		throw new DiskError(missing ? 'not-found' : 'io', 'output/create', text, {where: {file: partial}, cause: error});
+		throw cannotCreate(partial, error);
 	}
+}
+
+function cannotCreate(path: string, cause: unknown): DiskError {
+	const {code, message} = cause as NodeJS.ErrnoException;
+	const missing = code === 'ENOENT' || code === 'ENOTDIR';
+	const text = missing ? `there is no folder ${dirname(path)}` : `${path} cannot be created: ${code ?? message}`;
+	return new DiskError(missing ? 'not-found' : 'io', 'output/create', text, {where: {file: path}, cause});
 }
 
 /** Systems without flock go without: there the lock is a courtesy, and the final name is safe all the same. */
@@ -160,27 +212,51 @@ function lock(descriptor: number): boolean {
 function takeName(partial: string, path: string): void {
 	try {
 		linkSync(partial, path);
-		unlinkSync(partial);
-		return;
 	} catch (error) {
 		const {code} = error as NodeJS.ErrnoException;
-		if (code !== 'EEXIST' && !existsSync(path)) {
-			renameSync(partial, path);
-			return;
-		}
+		if (code !== 'EEXIST' && lstatSync(path, {throwIfNoEntry: false}) === undefined) return rename(partial, path);
 		throw new DiskError('refused', 'output/exists', `${path} was created meanwhile; the work is in ${partial}`, {
 			where: {file: path},
+			hint: 'rename one of the two',
 			cause: error,
 		});
 	}
+	try {
+		unlinkSync(partial);
+	} catch {
+		// It is only a second name by now.
+	}
 }
 
-/** Makes the name itself durable, where the system can. */
+function rename(partial: string, path: string): void {
+	try {
+		renameSync(partial, path);
+	} catch (error) {
+		const {code, message} = error as NodeJS.ErrnoException;
+		const text = `${path} could not get its name: ${code ?? message}; the work is in ${partial}`;
+		throw new DiskError('io', 'output/rename', text, {where: {file: path}, cause: error});
+	}
+}
+
+/** Makes the name itself durable, where the system can: a folder that may not be read cannot be synced. */
 function syncDirectory(folder: string): void {
 	if (process.platform === 'win32') return;
-	const descriptor = openSync(folder, constants.O_RDONLY);
+	let descriptor: number;
+	try {
+		descriptor = openSync(folder, constants.O_RDONLY);
+	} catch {
+		return;
+	}
 	try {
 		fsyncSync(descriptor);
+	} catch (error) {
+		const {code, message} = error as NodeJS.ErrnoException;
+		// Some file systems know no such thing.
+		if (code === 'EINVAL' || code === 'ENOTSUP') return;
+		throw new DiskError('io', 'output/sync', `sync of ${folder} failed: ${code ?? message}`, {
+			where: {file: folder},
+			cause: error,
+		});
 	} finally {
 		closeSync(descriptor);
 	}

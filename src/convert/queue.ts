@@ -96,6 +96,9 @@ export function openQueue(shared: SharedQueue): Queue {
 					disk.locate(position, span);
 					if (!readsAsZero(span.kind)) break;
 					position += span.length;
+					// A map can be cut into any number of empty pieces: it must stay possible to stop, and to see the way.
+					numbers[CURSOR] = roundDown(position, pieceSize);
+					checkAborted();
 				}
 				if (position >= size) {
 					numbers[CURSOR] = size;
