@@ -168,12 +168,23 @@ export interface WriterPlan {
 	readonly pieceSize: number;
 }
 
+/** A run that is not plain data, though it may read as zeros: only writers with `keepsMarks` are told of it. */
+export interface Mark {
+	/** Bytes from the start of the piece; a multiple of 512. */
+	readonly offset: number;
+	/** Bytes; a multiple of 512 but at the end of the disk. */
+	readonly length: number;
+	readonly kind: typeof SpanKind.free | typeof SpanKind.excluded | typeof SpanKind.unreadable;
+}
+
 /** One piece of the disk on its way into the output. The writer may keep its own state for it between the calls. */
 export interface Piece {
 	/** Position on the disk; a multiple of `pieceSize`. */
 	position: number;
-	/** Plain content; `pieceSize` long but for the disk's last piece. */
+	/** Plain content; `pieceSize` long but for the disk's last piece. Zeros where a mark lies. */
 	bytes: Uint8Array;
+	/** In order, without overlap. Absent or empty: all of it is plain content. */
+	marks?: readonly Mark[];
 }
 
 /**
@@ -191,6 +202,11 @@ export interface DiskWriter {
 	reserve(): void;
 	/** Writes what was encoded to the places reserved. */
 	write(): void;
+	/**
+	 * Present where the creator has `keepsMarks`: whole pieces from `position` on are of one kind. Called like `reserve`:
+	 * one thread at a time, in rising order among the pieces; `write` follows.
+	 */
+	readonly mark?: (position: number, length: number, kind: Mark['kind']) => void;
 	/** Writes indexes and tables. Without the root nobody would take the file for whole. */
 	writeTables(): void;
 	/** Writes the header that makes the file valid, and sets its final size. */
@@ -201,8 +217,10 @@ export interface DiskWriter {
 
 export interface DiskCreator {
 	readonly options: readonly WriterOption[];
+	/** Whether it can record that a run is free, excluded or unreadable, and what it shares with a parent. */
+	readonly keepsMarks?: boolean;
 	/** Checks the request and lays the output out. Pure: it touches no file. */
-	plan(request: CreateRequest): WriterPlan;
-	/** Called in every thread with the plan made by `plan`. */
-	open(plan: WriterPlan, sink: ByteSink): DiskWriter;
+	plan(request: CreateRequest, parent?: Disk): WriterPlan;
+	/** Called in every thread with the plan made by `plan`, and its own disk of the parent where there is one. */
+	open(plan: WriterPlan, sink: ByteSink, parent?: Disk): DiskWriter;
 }
