@@ -14,3 +14,19 @@ export function exitNow(code: number): never {
 		return process.exit(code);
 	}
 }
+
+const actions = new Set<() => void>();
+
+function runActions(): void {
+	for (const action of actions) action();
+}
+
+/** Has `action` run when the process ends otherwise. Returns what calls it off. One listener serves all mounts. */
+export function atExit(action: () => void): () => void {
+	if (actions.size === 0) process.on('exit', runActions);
+	actions.add(action);
+	return () => {
+		actions.delete(action);
+		if (actions.size === 0) process.removeListener('exit', runActions);
+	};
+}

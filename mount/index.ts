@@ -4,11 +4,12 @@ import process from 'node:process';
 import {setTimeout as delay} from 'node:timers/promises';
 import {DiskError} from '../src/core/error.ts';
 import {attach} from './attach/attach.ts';
-import {mountedAt} from './attach/mount-table.ts';
+import {mountedAt, readMountTable} from './attach/mount-table.ts';
 import {checkTarget} from './attach/target.ts';
 import {abortConnection, detachNow, unmount} from './attach/unmount.ts';
 import {handshake} from './fuse/handshake.ts';
 import type {FileSystemFactory, Problem} from './fuse/worker-data.ts';
+import {atExit} from './exit.ts';
 import {createPool, type Pool} from './pool.ts';
 
 export {unmount, type UnmountResult} from './attach/unmount.ts';
@@ -57,17 +58,15 @@ export interface Mounted {
 	readonly directory: string;
 	/** Resolves when it is over; never rejects. */
 	readonly closed: Promise<MountEnd>;
-	/** Unmounts, and returns when that is done; with files still open, after at most 2 s. */
+	/** Unmounts, and returns when that is done; with files still open, after at most 4 s. */
 	unmount(): Promise<void>;
 }
 
 const PATIENCE = 30_000;
 const HEAP = 1024;
 const MOST_WORKERS = 4;
-/** How long workers may take to see that the device is gone. */
+/** Milliseconds that workers may take to see that the device is gone, by itself or ended by force. */
 const FAREWELL = 2000;
-/** The same after the connection was ended by force. */
-const SHORT_FAREWELL = 200;
 
 /**
  * Mounts a file system read-only. Every worker opens it for itself: it imports `factory.module` and calls the export
@@ -84,9 +83,9 @@ export async function mount(
 	const patience = options.patience ?? PATIENCE;
 	options.signal?.throwIfAborted();
 	const device = await attach(path, {source: options.source ?? 'tintype', allowOther: options.allowOther ?? false});
+	const place: Place = {path, minor: mountedAt(path)?.minor};
 	// However the process ends from here on, its workers must come out of their reads, or it never does.
-	const atExit = (): void => detachQuietly(path);
-	process.once('exit', atExit);
+	const dropAtExit = atExit(() => detachQuietly(place));
 	let pool: Pool | undefined;
 	try {
 		options.signal?.throwIfAborted();
@@ -96,59 +95,67 @@ export async function mount(
 			gid: options.gid ?? process.getgid?.() ?? 0,
 		};
 		pool = createPool({
-			shared: {device, factory, argument, ownership, negotiated: handshake(device)},
+			shared: {device, factory, argument, ownership, negotiated: handshake(device, ownership.owner)},
 			workers: options.workers ?? Math.min(MOST_WORKERS, Math.max(2, availableParallelism())),
 			patience,
 			heap: options.heap ?? HEAP,
 			onProblem: options.onProblem ?? (() => {}),
 			onTrace: options.onTrace,
 		});
-		await Promise.race([pool.start(), aborted(options.signal)]);
+		await unlessAborted(pool.start(), options.signal);
 	} catch (error) {
 		pool?.stop();
-		detachQuietly(path);
+		detachQuietly(place);
 		if (pool) await within(pool.ended, FAREWELL);
 		closeSync(device);
-		process.removeListener('exit', atExit);
+		dropAtExit();
 		throw error;
 	}
-	const minor = mountedAt(path)?.minor;
-	return whileMounted({path, device, minor, pool, atExit});
+	return whileMounted({place, device, pool, dropAtExit});
+}
+
+interface Place {
+	readonly path: string;
+	/** Names the connection, and tells this mount from others at the same path; undefined when it went at once. */
+	readonly minor: number | undefined;
 }
 
 interface Attachment {
-	readonly path: string;
+	readonly place: Place;
 	readonly device: number;
-	/** Names the connection; undefined when it was unmounted already. */
-	readonly minor: number | undefined;
 	readonly pool: Pool;
-	readonly atExit: () => void;
+	readonly dropAtExit: () => void;
 }
 
-function whileMounted({path, device, minor, pool, atExit}: Attachment): Mounted {
+function whileMounted({place, device, pool, dropAtExit}: Attachment): Mounted {
+	const {path, minor} = place;
 	let unmounting: Promise<void> | undefined;
+	let over = false;
 	const {promise: closed, resolve: settle} = Promise.withResolvers<MountEnd>();
 
 	const finish = async (): Promise<void> => {
 		const end = await pool.ended;
-		if (end.reason === 'failed') detachQuietly(path);
+		if (end.reason === 'failed') detachQuietly(place);
+		over = true;
 		// The last descriptor: whatever still waits for an answer gets one from the kernel.
 		closeSync(device);
-		process.removeListener('exit', atExit);
+		dropAtExit();
 		settle(end.reason === 'failed' ? end : {reason: 'unmounted'});
 	};
 	const finished = finish();
 
 	async function detach(): Promise<void> {
+		// By now another mount may be here, which is not ours to unmount.
+		if (over) return;
 		pool.stop();
 		try {
-			await unmount(path);
+			if (isMounted(place)) await unmount(path);
 		} catch (error) {
 			// Somebody else was faster.
 			if (!(error instanceof DiskError && error.code === 'attach/not-mounted')) throw error;
 		}
 		if (await within(finished, FAREWELL)) return;
-		if (minor !== undefined && abortConnection(minor) && (await within(finished, SHORT_FAREWELL))) return;
+		if (minor !== undefined && abortConnection(minor) && (await within(finished, FAREWELL))) return;
 		settle({reason: 'busy'});
 	}
 
@@ -165,9 +172,16 @@ function whileMounted({path, device, minor, pool, atExit}: Attachment): Mounted 
 	};
 }
 
-function detachQuietly(path: string): void {
+function isMounted({path, minor}: Place): boolean {
+	return readMountTable().some(entry => entry.directory === path && entry.minor === minor);
+}
+
+/** Takes the mount away, if it is still the one that is seen there; else only ends its requests. */
+function detachQuietly({path, minor}: Place): void {
 	try {
-		detachNow(path);
+		if (minor === undefined) return;
+		if (mountedAt(path)?.minor === minor) detachNow(path);
+		else abortConnection(minor);
 	} catch {
 		// It is gone already.
 	}
@@ -185,9 +199,15 @@ async function within(event: Promise<unknown>, milliseconds: number): Promise<bo
 	}
 }
 
-/** Rejects when the signal fires; never settles otherwise. */
-function aborted(signal: AbortSignal | undefined): Promise<never> {
-	return new Promise((_, reject) => {
-		signal?.addEventListener('abort', () => reject(signal.reason as Error), {once: true});
+/** Settles as `work` does; rejects at once when the signal fires. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+	const listening = new AbortController();
+	const aborted = new Promise<never>((_, reject) => {
+		signal?.addEventListener('abort', () => reject(signal.reason as Error), {signal: listening.signal});
 	});
+	try {
+		await Promise.race([work, aborted]);
+	} finally {
+		listening.abort();
+	}
 }

@@ -8,6 +8,7 @@ import {OutHeader} from './fuse/abi.ts';
 import {Errno} from './fuse/errno.ts';
 import {type InFlightWatch, newInFlightMemory, watchInFlight} from './fuse/in-flight.ts';
 import {opcodeName} from './fuse/opcodes.ts';
+import {newProblemFilter} from './fuse/problems.ts';
 import {writeOutHeader} from './fuse/reply.ts';
 import type {Problem, WorkerData, WorkerMessage} from './fuse/worker-data.ts';
 
@@ -72,6 +73,8 @@ export function createPool(options: PoolOptions): Pool {
 	const {shared, workers, patience, heap, onProblem, onTrace} = options;
 	const members = new Set<Member>();
 	const replacements: number[] = [];
+	/** Every worker may meet the same damage. */
+	const isNew = newProblemFilter();
 	let failedStarts = 0;
 	let pending = 0;
 	let stopped = false;
@@ -95,10 +98,7 @@ export function createPool(options: PoolOptions): Pool {
 		const memory = newInFlightMemory();
 		const descriptor = cloneDevice(shared.device) ?? shared.device;
 		const workerData: WorkerData = {...shared, device: descriptor, inFlight: memory, trace: onTrace !== undefined};
-		const worker = startWorker('./fuse/fuse.worker.ts', import.meta.url, {
-			workerData,
-			resourceLimits: {maxOldGenerationSizeMb: heap, maxYoungGenerationSizeMb: YOUNG_HEAP},
-		});
+		const worker = startOrClose(descriptor, workerData);
 		const member: Member = {
 			worker,
 			watch: watchInFlight(memory),
@@ -129,10 +129,26 @@ export function createPool(options: PoolOptions): Pool {
 		});
 	}
 
+	function startOrClose(descriptor: number, workerData: WorkerData): Worker {
+		try {
+			return startWorker('./fuse/fuse.worker.ts', import.meta.url, {
+				workerData,
+				resourceLimits: {maxOldGenerationSizeMb: heap, maxYoungGenerationSizeMb: YOUNG_HEAP},
+			});
+		} catch (error) {
+			release(descriptor);
+			throw error;
+		}
+	}
+
+	function release(descriptor: number): void {
+		if (descriptor !== shared.device) closeSync(descriptor);
+	}
+
 	function hear(member: Member, message: Exclude<WorkerMessage, {kind: 'ready'}>): void {
 		switch (message.kind) {
 			case 'problem':
-				onProblem(message.problem);
+				if (isNew(message.problem)) onProblem(message.problem);
 				break;
 			case 'trace':
 				onTrace?.(message.line);
@@ -154,7 +170,7 @@ export function createPool(options: PoolOptions): Pool {
 			answerFor(member, watch.state(), member.error ?? new Error('a mount worker died'));
 			replace();
 		}
-		if (descriptor !== shared.device) closeSync(descriptor);
+		release(descriptor);
 		endIfOver();
 	}
 

@@ -46,12 +46,17 @@ async function runAnyHelper(args: readonly string[], socket?: number): Promise<H
 			return await runHelper(helper, args, socket);
 		} catch (cause) {
 			if (errnoName(cause) !== 'ENOENT') {
-				throw new DiskError('io', 'attach/fusermount', `${helper} could not be run`, {cause});
+				throw new DiskError(
+					'io',
+					'attach/fusermount',
+					`${helper} could not be run: ${errnoName(cause) ?? String(cause)}`,
+					{cause},
+				);
 			}
 		}
 	}
 	throw new DiskError('io', 'attach/no-fusermount', 'fusermount3 is not installed, and only root mounts without it', {
-		hint: 'Install the Debian package fuse3, or run as root.',
+		hint: 'install the Debian package fuse3, or run as root',
 	});
 }
 
@@ -86,7 +91,7 @@ function explain(directory: string, said: string): DiskError {
 	if (said.includes('user_allow_other')) {
 		return new DiskError('refused', 'attach/allow-other', '/etc/fuse.conf does not permit access for others', {
 			where,
-			hint: 'Let root add the line user_allow_other to /etc/fuse.conf, or leave --allow-other out.',
+			hint: 'let root add the line user_allow_other to /etc/fuse.conf, or leave --allow-other out',
 		});
 	}
 	// The helper opens the device with the rights of whoever runs it.
@@ -104,7 +109,7 @@ function explain(directory: string, said: string): DiskError {
 		return new DiskError('io', 'attach/not-permitted', `this user may not mount on ${directory}`, {
 			where,
 			cause: new Error(said),
-			hint: 'Choose a directory that belongs to you; if it does, see that fusermount3 is setuid root.',
+			hint: 'choose a directory that belongs to you; if it does, see that fusermount3 is setuid root',
 		});
 	}
 	return new DiskError('io', 'attach/fusermount', `fusermount3 failed: ${said || 'it did not say why'}`, {where});

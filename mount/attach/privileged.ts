@@ -32,13 +32,13 @@ export function attachPrivileged(directory: string, options: AttachOptions): num
 			throw new DiskError('io', 'attach/not-permitted', 'this system does not let even root mount here', {
 				where: {file: directory},
 				cause,
-				hint: 'In a container, add the capability SYS_ADMIN and the device /dev/fuse.',
+				hint: 'in a container, add the capability SYS_ADMIN and the device /dev/fuse',
 			});
 		}
 		if (name === 'ENODEV') {
 			throw new DiskError('io', 'attach/no-fuse', 'this kernel has no FUSE', {
 				cause,
-				hint: 'Load the kernel module: modprobe fuse',
+				hint: 'load the kernel module: modprobe fuse',
 			});
 		}
 		throw cause;

@@ -1,4 +1,4 @@
-import {realpathSync, statSync} from 'node:fs';
+import {lstatSync, readlinkSync, realpathSync, statSync} from 'node:fs';
 import {basename, dirname, join, resolve} from 'node:path';
 import {DiskError} from '../../src/core/error.ts';
 import {errnoName} from '../../src/core/system/libc.ts';
@@ -23,13 +23,13 @@ export function checkTarget(directory: string): string {
 			case 'ENOENT':
 				throw new DiskError('not-found', 'attach/no-target', `${directory} does not exist`, {
 					where,
-					hint: `Make it first: mkdir ${directory}`,
+					hint: `make it first: mkdir ${directory}`,
 					cause,
 				});
 			case 'ENOTCONN':
 				throw new DiskError('refused', 'attach/dead-mount', `${directory} is a mount whose program has died`, {
 					where,
-					hint: `Clear it first: tintype umount ${directory}`,
+					hint: `clear it first: tintype umount ${directory}`,
 					cause,
 				});
 			default:
@@ -52,12 +52,20 @@ export function checkTarget(directory: string): string {
 	return path;
 }
 
+/** Links that lead to a mount point, one to the next; the kernel follows as many. */
+const MOST_LINKS = 40;
+
 /** The real path of a mount point, without asking what is mounted there: it may be dead. */
 export function mountPointPath(directory: string): string {
-	const full = resolve(directory);
+	let path = resolve(directory);
 	try {
-		return join(realpathSync(dirname(full)), basename(full));
+		for (let links = 0; links < MOST_LINKS; links++) {
+			path = join(realpathSync(dirname(path)), basename(path));
+			if (mountedAt(path) || !lstatSync(path).isSymbolicLink()) break;
+			path = resolve(dirname(path), readlinkSync(path));
+		}
 	} catch {
-		return full;
+		// What is not there is no mount point either; whoever looks it up says so.
 	}
+	return path;
 }

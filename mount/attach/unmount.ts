@@ -25,7 +25,7 @@ export async function unmount(directory: string): Promise<UnmountResult> {
 	if (present.type !== MOUNT_TYPE) {
 		throw new DiskError('refused', 'attach/foreign-mount', `${directory} was not mounted by tintype`, {
 			where,
-			hint: `It is a mount of type ${present.type}; use umount.`,
+			hint: `it is a mount of type ${present.type}; use umount`,
 		});
 	}
 	return process.geteuid?.() === 0 ? detachPrivileged(path) : detachAsUser(path);
@@ -55,7 +55,7 @@ async function detachAsUser(path: string): Promise<UnmountResult> {
 	if (code === 0) return 'detached';
 	throw new DiskError('io', 'attach/unmount', `${path} cannot be unmounted: ${said || 'fusermount3 did not say why'}`, {
 		where: {file: path},
-		hint: 'A mount is unmounted by the user who made it, or by root.',
+		hint: 'a mount is unmounted by the user who made it, or by root',
 	});
 }
 

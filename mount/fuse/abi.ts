@@ -59,6 +59,7 @@ export const InitFlag = {
 	asyncDio: 1 << 15,
 	noOpenSupport: 1 << 17,
 	parallelDirops: 1 << 18,
+	posixAcl: 1 << 20,
 	abortError: 1 << 21,
 	maxPages: 1 << 22,
 	cacheSymlinks: 1 << 23,

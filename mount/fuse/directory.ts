@@ -40,6 +40,7 @@ export function directoryLister(
 	let at = 0;
 	let end = 0;
 	let head = 0;
+	let last = 0;
 
 	/** Writes one record; false when it does not fit. */
 	function append(name: Uint8Array, node: NodeId, type: NodeType, offset: number): boolean {
@@ -63,6 +64,11 @@ export function directoryLister(
 				node: entry.node,
 			});
 		}
+		// Else the listing never ends, in a program that remembers every name.
+		if (entry.cursor <= last) {
+			throw corrupt('fuse/cursor', `the listing goes from ${last} to ${entry.cursor}`, {node: entry.node});
+		}
+		last = entry.cursor;
 		return append(name, entry.node, entry.type, entry.cursor + FIRST);
 	}
 
@@ -104,7 +110,8 @@ export function directoryLister(
 			try {
 				if (offset < AFTER_DOT && !append(DOT, directory, 'directory', AFTER_DOT)) return 0;
 				if (offset < FIRST && !append(DOT_DOT, parentOf(directory), 'directory', FIRST)) return at - PAYLOAD;
-				fileSystem.readDirectory(directory, Math.max(0, offset - FIRST), visit);
+				last = Math.max(0, offset - FIRST);
+				fileSystem.readDirectory(directory, last, visit);
 			} catch (error) {
 				if (at === PAYLOAD) throw error;
 			}

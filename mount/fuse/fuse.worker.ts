@@ -8,6 +8,7 @@ import {Errno} from './errno.ts';
 import {inFlight} from './in-flight.ts';
 import {opcodeName} from './opcodes.ts';
 import {printReply, printRequest} from './print.ts';
+import {newProblemFilter} from './problems.ts';
 import {newReply} from './reply.ts';
 import {newRequest, parseRequest, type Request} from './request.ts';
 import {createServer} from './server.ts';
@@ -16,12 +17,9 @@ import type {WorkerData, WorkerMessage} from './worker-data.ts';
 const data = workerData as WorkerData;
 const {device, trace} = data;
 
-/** Problems told by one worker: an image that is damaged everywhere must not fill the memory of whoever listens. */
-const MOST_PROBLEMS = 1000;
-let problems = 0;
-
 /** Families that say something about the image or the system, rather than about the question. */
 const TOLD: ReadonlySet<ErrorFamily> = new Set(['corrupt', 'unsupported', 'out-of-range', 'io', 'refused']);
+const isNew = newProblemFilter();
 
 function tell(message: WorkerMessage): void {
 	parentPort?.postMessage(message);
@@ -29,9 +27,8 @@ function tell(message: WorkerMessage): void {
 
 function report(error: unknown, request: Request): void {
 	if (error instanceof DiskError && !TOLD.has(error.family)) return;
-	if (problems++ >= MOST_PROBLEMS) return;
 	const problem = {error: serializeError(error), request: opcodeName(request.opcode), node: request.node};
-	tell({kind: 'problem', problem});
+	if (isNew(problem)) tell({kind: 'problem', problem});
 }
 
 async function openFileSystem(): Promise<FileSystem> {

@@ -48,11 +48,18 @@ export function parseRequest(request: Request, length: number): boolean {
 	request.opcode = opcode.read(view, 0);
 	request.uniqueLow = view.getUint32(UNIQUE, true);
 	request.uniqueHigh = view.getUint32(UNIQUE + 4, true);
-	// Only ids that were given out come back, and those are safe; INTERRUPT and INIT have none.
+	// Only ids that were given out come back, and those are safe; others come with LOOKUPs of `.` alone (see server.ts).
 	request.node = view.getUint32(nodeid.offset, true) + view.getUint32(nodeid.offset + 4, true) * WORD;
 	request.uid = uid.read(view, 0);
 	request.pid = pid.read(view, 0);
 	return true;
+}
+
+/** The 64-bit position at `at`. Programs may seek anywhere; all that lies above 2^53-1 lies behind every end alike. */
+export function positionAt(view: DataView, at: number): number {
+	const high = view.getUint32(at + 4, true);
+	const position = high * WORD + view.getUint32(at, true);
+	return Number.isSafeInteger(position) ? position : Number.MAX_SAFE_INTEGER;
 }
 
 /** Whether the request is long enough for a structure of `size` bytes after its header. */

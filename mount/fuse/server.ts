@@ -1,3 +1,4 @@
+import {corrupt} from '../../src/core/error.ts';
 import type {FileSystem, NodeId} from '../../src/core/file-system.ts';
 import {
 	AttrOut,
@@ -27,7 +28,7 @@ import {nodeMap} from './nodes.ts';
 import {type HandledName, OPCODES} from './opcodes.ts';
 import type {Ownership} from './ownership.ts';
 import {PAYLOAD, type Reply} from './reply.ts';
-import {BODY, holds, nameAt, type Request} from './request.ts';
+import {BODY, holds, nameAt, positionAt, type Request} from './request.ts';
 
 export interface ServerOptions {
 	readonly ownership: Ownership;
@@ -60,17 +61,24 @@ export function createServer(fileSystem: FileSystem, reply: Reply, options: Serv
 	let content = bytes.subarray(PAYLOAD, PAYLOAD + 4096);
 
 	function find(directory: NodeId, name: Uint8Array): NodeId | undefined {
-		// Only for handles over NFS (FUSE_EXPORT_SUPPORT); no path ever asks for these.
-		if (name.length === 1 && name[0] === 0x2e) return directory;
+		// Only for handles over NFS (FUSE_EXPORT_SUPPORT), where clients make up any number; no path ever asks for these.
+		if (name.length === 1 && name[0] === 0x2e) return Number.isSafeInteger(directory) ? directory : undefined;
 		if (name.length === 2 && name[0] === 0x2e && name[1] === 0x2e) return fileSystem.parent(directory);
 		const inImage = imageName(name);
-		return inImage && fileSystem.lookup(directory, inImage);
+		const found = inImage && fileSystem.lookup(directory, inImage);
+		// The kernel refuses it too, without saying why.
+		if (found === fileSystem.root) {
+			throw corrupt('fuse/leads-to-root', 'a directory entry leads back to the root', {node: directory});
+		}
+		return found;
 	}
 
 	function list(request: Request, node: NodeId, plus: boolean): void {
-		const offset = ReadIn.fields.offset.read(request.view, BODY);
+		const offset = positionAt(request.view, BODY + ReadIn.fields.offset.offset);
+		// Behind every place that a listing can come to.
+		if (offset === Number.MAX_SAFE_INTEGER) return reply.send(request, 0);
 		const limit = ReadIn.fields.size.read(request.view, BODY);
-		reply.send(request, lister.list(node, offset, limit, plus));
+		return reply.send(request, lister.list(node, offset, limit, plus));
 	}
 
 	function open(request: Request, openFlags: number): void {
@@ -105,8 +113,11 @@ export function createServer(fileSystem: FileSystem, reply: Reply, options: Serv
 		READLINK(request, node) {
 			const target = fileSystem.readLink(node);
 			if (target.length > LONGEST_LINK) return reply.fail(request, Errno.ENAMETOOLONG);
-			// The kernel would cut the target at a NUL and follow what is left.
-			if (target.includes(0)) return reply.fail(request, Errno.EIO);
+			// The kernel would cut the target at a NUL and follow what is left; an empty one it follows to the link's own
+			// directory.
+			if (target.length === 0 || target.includes(0)) {
+				throw corrupt('fuse/link-target', 'the target of a symbolic link is empty or holds a NUL', {node});
+			}
 			bytes.set(target, PAYLOAD);
 			return reply.send(request, target.length);
 		},
@@ -120,10 +131,15 @@ export function createServer(fileSystem: FileSystem, reply: Reply, options: Serv
 		},
 		READ(request, node) {
 			if (!holds(request, ReadIn.size)) return reply.fail(request, Errno.EINVAL);
-			const position = ReadIn.fields.offset.read(request.view, BODY);
+			const position = positionAt(request.view, BODY + ReadIn.fields.offset.offset);
 			const size = Math.min(ReadIn.fields.size.read(request.view, BODY), LARGEST_READ);
 			if (content.length !== size) content = bytes.subarray(PAYLOAD, PAYLOAD + size);
-			return reply.send(request, fileSystem.read(node, position, content));
+			const count = fileSystem.read(node, position, content);
+			// The kernel takes a short reply for the end of the file, and cuts the file there for everybody.
+			if (count < size && position + count < fileSystem.stat(node).size) {
+				throw corrupt('fuse/short-read', `the file ends at ${position + count}, before its end`, {node});
+			}
+			return reply.send(request, count);
 		},
 		READDIR: (request, node) => list(request, node, false),
 		READDIRPLUS: (request, node) => list(request, node, true),
@@ -160,7 +176,7 @@ export function createServer(fileSystem: FileSystem, reply: Reply, options: Serv
 		IOCTL: request => reply.fail(request, Errno.ENOTTY),
 		LSEEK(request, node) {
 			if (!holds(request, LseekIn.size)) return reply.fail(request, Errno.EINVAL);
-			const offset = LseekIn.fields.offset.read(request.view, BODY);
+			const offset = positionAt(request.view, BODY + LseekIn.fields.offset.offset);
 			const whence = LseekIn.fields.whence.read(request.view, BODY);
 			if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return reply.fail(request, Errno.EINVAL);
 			const {size} = fileSystem.stat(node);

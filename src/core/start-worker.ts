@@ -13,5 +13,6 @@ export function moduleUrl(path: string, base: string): URL {
 
 /** Starts a worker thread from a module beside the caller, whether that runs from source or compiled. */
 export function startWorker(path: string, base: string, options: WorkerOptions = {}): Worker {
-	return new Worker(moduleUrl(path, base), options);
+	// Flags of the main program, such as --input-type, are not for workers: they have modules of their own.
+	return new Worker(moduleUrl(path, base), {execArgv: [], ...options});
 }

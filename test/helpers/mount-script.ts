@@ -1,12 +1,15 @@
-/** Mounts the memory file system until it is unmounted, as a program would; started by mounting.ts. */
+/** Mounts the memory file system, or an image, until it is unmounted, as a program would; started by mounting.ts. */
 import process from 'node:process';
 import {exitNow, mount, type MountOptions} from '../../mount/index.ts';
 import {serializeError} from '../../src/core/error.ts';
+import {openImage} from '../../src/image/image.ts';
 import type {MemoryOptions} from './memory-file-system.ts';
 
 export interface MountScriptOrder {
 	readonly directory: string;
 	readonly argument?: MemoryOptions;
+	/** The path of an image to mount instead. */
+	readonly image?: string;
 	readonly options?: Pick<MountOptions, 'patience' | 'heap' | 'workers' | 'owner' | 'allowOther' | 'source'>;
 	/** What to do once it is mounted, other than to wait. */
 	readonly afterwards?: 'throw' | 'exit';
@@ -24,9 +27,13 @@ function say(event: MountScriptEvent): void {
 
 const order = JSON.parse(process.argv[2] ?? '{}') as MountScriptOrder;
 try {
+	const [module, name, argument] =
+		order.image === undefined
+			? ['memory-file-system.ts', 'openMemoryFileSystem', order.argument ?? {}]
+			: ['../../src/image/open-tree.ts', 'openImageTree', openImage(order.image).recipe];
 	const mounted = await mount(
-		{module: new URL('memory-file-system.ts', import.meta.url).href, export: 'openMemoryFileSystem'},
-		order.argument ?? {},
+		{module: new URL(module, import.meta.url).href, export: name},
+		argument,
 		order.directory,
 		{
 			...order.options,

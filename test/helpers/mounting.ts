@@ -16,6 +16,11 @@ export const MEMORY_FACTORY: FileSystemFactory = {
 	export: 'openMemoryFileSystem',
 };
 
+export const HOSTILE_FACTORY: FileSystemFactory = {
+	module: new URL('mount-hostile.ts', import.meta.url).href,
+	export: 'openHostileFileSystem',
+};
+
 export const isRoot = process.geteuid?.() === 0;
 
 /** Declares a test that mounts: with root's own means, or with fusermount3. */
@@ -41,17 +46,44 @@ function clear(folder: string): void {
 	else run('fusermount3', ['-u', '-z', folder]);
 }
 
-/** The memory file system, mounted by this process until the test ends. */
-export async function mountMemory(
+/** A file system, mounted by this process until the test ends. */
+export async function mountFactory(
+	t: ExecutionContext,
+	factory: FileSystemFactory,
+	argument: unknown,
+	options: MountOptions = {},
+): Promise<Mounted> {
+	const folder = temporaryFolder(t);
+	t.teardown(() => clear(folder));
+	const mounted = await mount(factory, argument, folder, options);
+	t.teardown(() => mounted.unmount());
+	return mounted;
+}
+
+export function mountMemory(
 	t: ExecutionContext,
 	options: MountOptions = {},
 	argument: MemoryOptions = {},
 ): Promise<Mounted> {
-	const folder = temporaryFolder(t);
-	t.teardown(() => clear(folder));
-	const mounted = await mount(MEMORY_FACTORY, argument, folder, options);
-	t.teardown(() => mounted.unmount());
-	return mounted;
+	return mountFactory(t, MEMORY_FACTORY, argument, options);
+}
+
+/** Runs a command in another process: whoever asks a mount that hangs cannot do anything else. */
+export function ask(command: string, ...args: string[]): Promise<{code: number | null; out: Buffer; said: string}> {
+	return new Promise((resolve, reject) => {
+		const child = spawn(findTool(command) ?? command, args, {
+			stdio: ['ignore', 'pipe', 'pipe'],
+			env: {...process.env, LC_ALL: 'C.UTF-8'},
+		});
+		const out: Buffer[] = [];
+		let said = '';
+		child.stdout.on('data', (part: Buffer) => out.push(part));
+		child.stderr.setEncoding('utf8').on('data', (text: string) => {
+			said += text;
+		});
+		child.once('error', reject);
+		child.once('close', code => resolve({code, out: Buffer.concat(out), said}));
+	});
 }
 
 /** Another process that has the memory file system mounted. */

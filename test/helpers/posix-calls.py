@@ -69,6 +69,52 @@ def attribute_sizes(path, name):
     return {'get': results[0], 'list': results[1], 'missing': missing}
 
 
+def attribute_errors(path, name):
+    return {'list': error_of(os.listxattr, path), 'get': error_of(os.getxattr, path, name)}
+
+
+libc.lseek.restype = ctypes.c_int64
+libc.lseek.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int]
+GETDENTS64 = {'x86_64': 217, 'aarch64': 61}.get(os.uname().machine)
+
+
+def far_seeks(file, directory):
+    """SEEK_DATA and SEEK_HOLE far outside a file; what getdents gives far behind a directory."""
+    seeks, lists = [], []
+    descriptor = os.open(file, os.O_RDONLY)
+    for place in (-1, -2 ** 62, 2 ** 53, 2 ** 63 - 1):
+        seeks += [error_of(os.lseek, descriptor, place, how) for how in (os.SEEK_DATA, os.SEEK_HOLE)]
+    descriptor = os.open(directory, os.O_RDONLY)
+    buffer = ctypes.create_string_buffer(4096)
+    for place in (2 ** 40, 2 ** 53 - 1, 2 ** 53, 2 ** 63 - 1):
+        libc.lseek(descriptor, place, os.SEEK_SET)
+        lists.append(libc.syscall(GETDENTS64, descriptor, buffer, 4096))
+    return {'file': seeks, 'directory': lists}
+
+
+def handles(path):
+    """Opens a file by its handle, and by handles with numbers that were never given out."""
+    handle, mount_id = ctypes.create_string_buffer(8 + 128), ctypes.c_int()
+    ctypes.memset(handle, 0, len(handle))
+    handle[0:4] = (128).to_bytes(4, 'little')
+    if libc.name_to_handle_at(-100, os.fsencode(path), handle, ctypes.byref(mount_id), 0) != 0:
+        raise OSError(ctypes.get_errno(), 'name_to_handle_at')
+    inside = os.open(os.path.dirname(path), os.O_RDONLY)
+
+    def size():
+        descriptor = libc.open_by_handle_at(inside, handle, os.O_RDONLY)
+        if descriptor < 0:
+            return errno.errorcode[ctypes.get_errno()]
+        return os.fstat(descriptor).st_size
+
+    own, foreign = size(), []
+    for number in (77777, 2 ** 53 - 1, 2 ** 53 + 1, 2 ** 64 - 1):
+        # The node's number in two halves, the upper one first.
+        handle[8:16] = (number >> 32).to_bytes(4, 'little') + (number & 0xffffffff).to_bytes(4, 'little')
+        foreign.append(size())
+    return {'own': own, 'foreign': foreign}
+
+
 def write_attributes(path, name):
     return {'set': error_of(os.setxattr, path, name, b'x'), 'remove': error_of(os.removexattr, path, name)}
 

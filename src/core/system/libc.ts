@@ -31,7 +31,7 @@ function load(): Loaded {
 	} catch (cause) {
 		throw new DiskError('unsupported', 'system/koffi', 'koffi, which makes system calls, could not be loaded', {
 			cause,
-			hint: 'Reinstall tintype for this system and architecture; koffi comes prebuilt as an optional dependency.',
+			hint: 'reinstall tintype for this system and architecture; koffi comes prebuilt as an optional dependency',
 		});
 	}
 }

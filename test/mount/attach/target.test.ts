@@ -1,7 +1,7 @@
 import {mkdirSync, symlinkSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
-import {checkTarget} from '../../../mount/attach/target.ts';
+import {checkTarget, mountPointPath} from '../../../mount/attach/target.ts';
 import {escapeOption} from '../../../mount/attach/fusermount.ts';
 import {mount, unmount} from '../../../mount/index.ts';
 import {isMounted, MEMORY_FACTORY, mountMemory, testMounting} from '../../helpers/mounting.ts';
@@ -47,4 +47,15 @@ testMounting(test, [], 'a factory that does not exist is an error, and nothing s
 	const folder = temporaryFolder(t);
 	await t.throwsAsync(mount({...MEMORY_FACTORY, export: 'none'}, {}, folder), {message: /has no function none/});
 	t.false(isMounted(folder));
+});
+
+testMounting(test, [], 'a mount is unmounted by the link that it was mounted by', async t => {
+	const {directory, closed} = await mountMemory(t);
+	const folder = temporaryFolder(t);
+	symlinkSync(directory, join(folder, 'link'));
+	symlinkSync('link', join(folder, 'to link'));
+	symlinkSync('turn', join(folder, 'turn'));
+	t.is(mountPointPath(join(folder, 'turn')), join(folder, 'turn'), 'a link to itself leads nowhere');
+	t.is(await unmount(join(folder, 'to link')), 'unmounted');
+	t.deepEqual(await closed, {reason: 'unmounted'});
 });

@@ -1,5 +1,6 @@
 import {spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
+import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {findTool} from '../../helpers/tools.ts';
@@ -106,11 +107,23 @@ testAsUser(test, TOOLS, 'what an ordinary user may not do is said with what to d
 	t.like(await denied.said('refused'), {code: 'attach/no-device'});
 });
 
+testAsUser(test, TOOLS, 'where /etc/fuse.conf permits it, an ordinary user lets others in', async t => {
+	const {asUser, asRoot, folder} = await userPlace(t, '666');
+	const permission = join(temporaryFolder(t), 'fuse.conf');
+	writeFileSync(permission, 'user_allow_other\n');
+	t.is(call(asRoot, 'mount', '--bind', permission, '/etc/fuse.conf').status, 0);
+	const {child, said, exit} = startMount(t, {folder, through: asUser, options: {allowOther: true}});
+	await said('mounted');
+	t.is(call(asRoot, 'cat', join(folder, 'hello.txt')).stdout.length, 1000);
+	child.kill('SIGINT');
+	t.is(await exit, 0);
+});
+
 testAsUser(test, TOOLS, 'without fusermount3 the package to install is named', async t => {
 	const {asUser, folder} = await userPlace(t, '666');
 	const script = startMount(t, {folder, through: [...asUser, 'env', 'PATH=/nowhere']});
 	t.like(await script.said('refused'), {
 		code: 'attach/no-fusermount',
-		hint: 'Install the Debian package fuse3, or run as root.',
+		hint: 'install the Debian package fuse3, or run as root',
 	});
 });

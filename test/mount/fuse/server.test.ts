@@ -1,12 +1,13 @@
 import test from 'ava';
 import {viewOf} from '../../../src/core/bytes/layout.ts';
-import {DiskError} from '../../../src/core/error.ts';
+import {corrupt, DiskError, serializeError} from '../../../src/core/error.ts';
 import type {FileSystem} from '../../../src/core/file-system.ts';
 import {newSpan, SpanKind, unstored} from '../../../src/core/disk.ts';
 import {Errno, errnoOf} from '../../../mount/fuse/errno.ts';
 import {nextData, nextHole} from '../../../mount/fuse/holes.ts';
 import {inFlight, newInFlightMemory, watchInFlight} from '../../../mount/fuse/in-flight.ts';
 import {OPCODES} from '../../../mount/fuse/opcodes.ts';
+import {newProblemFilter} from '../../../mount/fuse/problems.ts';
 import {newReply} from '../../../mount/fuse/reply.ts';
 import {newRequest, parseRequest} from '../../../mount/fuse/request.ts';
 import {createServer} from '../../../mount/fuse/server.ts';
@@ -115,4 +116,18 @@ test('a request changes hands once: its worker ends it, or the watcher takes it 
 	});
 	t.false(worker.end(), 'the worker must not go on');
 	t.is(watcher.takeOver(watcher.state()), undefined, 'nobody takes it twice');
+});
+
+test('a problem is told once for its kind and node, and not without end', t => {
+	const isNew = newProblemFilter();
+	const damage = (code: string, node: number) => ({error: serializeError(corrupt(code, 'at 1')), node});
+	t.true(isNew(damage('a/b', 1)));
+	t.false(isNew(damage('a/b', 1)));
+	t.true(isNew(damage('a/b', 2)));
+	t.true(isNew(damage('a/c', 1)));
+	t.true(isNew({error: serializeError(new TypeError('one defect'))}));
+	t.true(isNew({error: serializeError(new TypeError('another'))}));
+	let told = 5;
+	for (let node = 10; node < 3000; node++) told += Number(isNew(damage('a/b', node)));
+	t.is(told, 1000);
 });

@@ -123,7 +123,7 @@ const INIT = bytesOf(`
 
 test('INIT is answered with what a read-only server wants', t => {
 	const out = new Uint8Array(64);
-	const negotiated = negotiate(viewOf(INIT), 0, viewOf(out), 0);
+	const negotiated = negotiate(viewOf(INIT), 0, viewOf(out), 0, 'mounter');
 	t.deepEqual(negotiated, {minor: 39, skipsOpen: true, skipsOpendir: true});
 	t.deepEqual(
 		out,
@@ -143,11 +143,17 @@ test('INIT is answered with what a read-only server wants', t => {
 	);
 });
 
+test('access lists are left to the kernel where the owners are those of the image', t => {
+	const out = new Uint8Array(64);
+	negotiate(viewOf(INIT), 0, viewOf(out), 0, 'image');
+	t.is(viewOf(out).getUint32(12, true), 0x02_f4_e0_11);
+});
+
 function ask(major: number, minor: number): Negotiated | undefined {
 	const init = INIT.slice();
 	viewOf(init).setUint32(0, major, true);
 	viewOf(init).setUint32(4, minor, true);
-	return negotiate(viewOf(init), 0, viewOf(new Uint8Array(64)), 0);
+	return negotiate(viewOf(init), 0, viewOf(new Uint8Array(64)), 0, 'mounter');
 }
 
 test('only kernels that speak version 7 are served', t => {
