@@ -49,23 +49,10 @@ export function createOutput(named: string, {force, sources}: OutputOptions): Ou
 	const path = resolveTarget(named);
 	checkTarget(path, force, sources);
 	const partial = `${path}.partial`;
-	const descriptor = lockPartial(partial);
+	const descriptor = lockPartial(partial, sources);
 	const findings: Finding[] = [];
 	try {
-		const stat = fstatSync(descriptor);
-		if (!stat.isFile()) {
-			throw new DiskError('refused', 'output/not-a-file', `${partial} exists and is no regular file`, {
-				where: {file: partial},
-			});
-		}
-		if (isAnyOf(sources, stat)) throw isSource(partial);
-		if (stat.nlink > 1) {
-			throw new DiskError('refused', 'output/linked', `${partial} exists and is a second name of another file`, {
-				where: {file: partial},
-				hint: 'look what it is; where it is not needed, remove it',
-			});
-		}
-		if (stat.size > 0) {
+		if (fstatSync(descriptor).size > 0) {
 			findings.push({
 				code: 'output/interrupted',
 				severity: 'note',
@@ -105,22 +92,35 @@ export function createOutput(named: string, {force, sources}: OutputOptions): Ou
 
 /**
  * Opens the partial file and locks it. The run that had it before may have given it its final name, or removed it,
- * between the two: only a file that still has its name is ours.
+ * between the two: only a file that still has this name, and no other, is ours.
  */
-function lockPartial(partial: string): number {
+function lockPartial(partial: string, sources: readonly OpenedFile[]): number {
 	for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
 		const descriptor = openPartial(partial);
+		let ours = false;
 		try {
+			checkPartial(partial, fstatSync(descriptor), sources);
 			if (!lock(descriptor)) break;
-			const [mine, there] = [fstatSync(descriptor), lstatSync(partial, {throwIfNoEntry: false})];
-			if (there !== undefined && isSameFile(mine, there)) return descriptor;
-		} catch (error) {
-			closeSync(descriptor);
-			throw error;
+			const stat = fstatSync(descriptor);
+			const there = lstatSync(partial, {throwIfNoEntry: false});
+			if (there === undefined || !isSameFile(there, stat)) continue;
+			ours = stat.nlink <= 1;
+			if (ours) return descriptor;
+			// Killed just after it was whole, a run leaves two names; the file belongs to the other one.
+			unlinkSync(partial);
+		} finally {
+			if (!ours) closeSync(descriptor);
 		}
-		closeSync(descriptor);
 	}
 	throw new DiskError('refused', 'output/busy', `another tintype is writing ${partial}`, {where: {file: partial}});
+}
+
+function checkPartial(partial: string, stat: Stats, sources: readonly OpenedFile[]): void {
+	if (isAnyOf(sources, stat)) throw isSource(partial);
+	if (stat.isFile()) return;
+	throw new DiskError('refused', 'output/not-a-file', `${partial} exists and is no regular file`, {
+		where: {file: partial},
+	});
 }
 
 function isSameFile(a: Stats, b: Stats): boolean {

@@ -1,4 +1,5 @@
-import {type Disk, newSpan, readsAsZero} from '../core/disk.ts';
+import {type Disk, type Mark, newSpan, readsAsZero} from '../core/disk.ts';
+import {isMark} from './read-piece.ts';
 import {roundDown} from '../core/bytes/u64.ts';
 
 const LOCK = 0;
@@ -10,7 +11,8 @@ const WORDS = 6;
 
 const CURSOR = 0;
 const READ = 1;
-const NUMBERS = 2;
+const UNREADABLE = 2;
+const NUMBERS = 3;
 
 /** How long a waiting thread sleeps before it looks again whether all is lost. */
 const NAP_MILLISECONDS = 200;
@@ -21,14 +23,17 @@ export interface SharedQueue {
 	readonly numbers: SharedArrayBuffer;
 	readonly size: number;
 	readonly pieceSize: number;
+	/** Whether marked runs are handed out, too; otherwise those that read as zeros are passed over. */
+	readonly keepsMarks: boolean;
 }
 
-export function newSharedQueue(size: number, pieceSize: number, workers: number): SharedQueue {
+export function newSharedQueue(size: number, pieceSize: number, workers: number, keepsMarks = false): SharedQueue {
 	const shared: SharedQueue = {
 		words: new SharedArrayBuffer(WORDS * 4),
 		numbers: new SharedArrayBuffer(NUMBERS * 8),
 		size,
 		pieceSize,
+		keepsMarks,
 	};
 	new Int32Array(shared.words)[WORKING] = workers;
 	return shared;
@@ -36,10 +41,12 @@ export function newSharedQueue(size: number, pieceSize: number, workers: number)
 
 /** One piece of work, owned by the thread and reused. */
 export interface Turn {
-	/** Counts pieces in their order on the disk. */
+	/** Counts turns in their order on the disk. */
 	ticket: number;
 	position: number;
+	/** At most a piece, unless `mark` says that it is a run of that kind: any number of whole pieces. */
 	length: number;
+	mark?: Mark['kind'] | undefined;
 }
 
 /** Thrown into threads that wait when another has failed; its error is the one that is told. */
@@ -62,12 +69,16 @@ export interface Queue {
 	readonly position: number;
 	/** Bytes in the pieces handed out. */
 	readonly read: number;
+	/** Says how much a thread had to give up, before it leaves. */
+	addUnreadable(count: number): void;
+	/** Bytes that all threads gave up. */
+	readonly unreadable: number;
 }
 
 export function openQueue(shared: SharedQueue): Queue {
 	const words = new Int32Array(shared.words);
 	const numbers = new Float64Array(shared.numbers);
-	const {size, pieceSize} = shared;
+	const {size, pieceSize, keepsMarks} = shared;
 	const span = newSpan();
 
 	function checkAborted(): void {
@@ -86,14 +97,32 @@ export function openQueue(shared: SharedQueue): Queue {
 		Atomics.notify(words, LOCK, 1);
 	}
 
+	/** Takes the marked run in `span`, when it starts with a piece and fills it. */
+	function takeMark(position: number, turn: Turn): boolean {
+		const end = position + span.length;
+		const length = end >= size ? size - position : roundDown(span.length, pieceSize);
+		if (position % pieceSize !== 0 || length === 0 || !isMark(span.kind)) return false;
+		turn.position = position;
+		turn.length = length;
+		turn.mark = span.kind;
+		turn.ticket = Atomics.add(words, TICKETS, 1);
+		numbers[CURSOR] = position + length;
+		return true;
+	}
+
 	return {
 		take(disk, turn) {
 			lock();
 			try {
 				checkAborted();
 				let position = numbers[CURSOR];
+				turn.mark = undefined;
 				while (position < size) {
 					disk.locate(position, span);
+					if (keepsMarks && isMark(span.kind)) {
+						if (takeMark(position, turn)) return true;
+						break;
+					}
 					if (!readsAsZero(span.kind)) break;
 					position += span.length;
 					// A map can be cut into any number of empty pieces: it must stay possible to stop, and to see the way.
@@ -138,6 +167,14 @@ export function openQueue(shared: SharedQueue): Queue {
 		},
 		get read() {
 			return numbers[READ];
+		},
+		addUnreadable(count) {
+			lock();
+			numbers[UNREADABLE] += count;
+			unlock();
+		},
+		get unreadable() {
+			return numbers[UNREADABLE];
 		},
 	};
 }

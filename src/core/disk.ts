@@ -106,6 +106,11 @@ export interface RelatedReference {
 	readonly paths: readonly string[];
 	/** The identity that the file must have, as the format spells it (a GUID). The format itself checks it. */
 	readonly identity?: string;
+	/**
+	 * Whether a file is the one that is meant. Where it is given, recorded paths are tried and then the files in
+	 * the folder of the image; only one for which it says yes is opened, unless the user named the file.
+	 */
+	readonly matches?: (source: ByteSource) => boolean;
 }
 
 export interface OpenContext {
@@ -143,6 +148,8 @@ export interface WriterOption {
 	readonly describe: string;
 	readonly choices?: readonly (string | number)[];
 	readonly default?: string | number | boolean;
+	/** Set by the library, not by people: the command line does not offer it. */
+	readonly internal?: boolean;
 }
 
 /** What a new image is to be. */

@@ -1,5 +1,5 @@
 import {readdirSync, readlinkSync, realpathSync} from 'node:fs';
-import {basename, dirname, isAbsolute, join, relative, resolve, sep} from 'node:path';
+import {basename, dirname, extname, isAbsolute, join, relative, resolve, sep} from 'node:path';
 import {DiskError} from '../core/error.ts';
 import type {Finding, RelatedReference} from '../core/disk.ts';
 import type {FileRecipe, OpenedFile, RelatedFile} from '../core/recipe.ts';
@@ -10,6 +10,11 @@ import {closeFiles, fileSource, openFile} from '../core/sources/file.ts';
 const MAXIMUM_PARTS = 999;
 /** Files that one image may pull in: chains in the field have tens of members, and every member costs a descriptor. */
 const MAXIMUM_RELATED = 256;
+
+/** Files in the folders of an image that are looked at for one that is known by what it holds alone. */
+const MAXIMUM_BESIDE = 4096;
+/** The same for all files of one image together: each look opens a file and reads its first blocks. */
+const MAXIMUM_LOOKS = 16_384;
 
 export interface GateOptions {
 	/** The image's own parent as the user named it, whatever the image says. The parent's parents are looked for. */
@@ -50,6 +55,15 @@ export function openGate(path: string, options: GateOptions): Gate {
 	}
 	const related: RelatedFile[] = [];
 	let named = options.parent;
+	let looks = MAXIMUM_LOOKS;
+	const lookBeside = (matches: Matches): OpenedFile | undefined => {
+		for (const candidate of beside(real, folders, Math.min(looks, MAXIMUM_BESIDE))) {
+			looks--;
+			const opened = openMatching(candidate, folders, matches);
+			if (opened !== undefined) return opened;
+		}
+		return undefined;
+	};
 
 	return {
 		file,
@@ -68,7 +82,7 @@ export function openGate(path: string, options: GateOptions): Gate {
 				opened = openFile(named);
 				named = undefined;
 			} else {
-				opened = openFirst(reference, folders);
+				opened = openFirst(reference, folders, lookBeside);
 			}
 			const recipe: FileRecipe = {name: opened.path, parts: [opened]};
 			related.push({key: relatedKey(reference), file: recipe});
@@ -144,7 +158,12 @@ function missingPart(missing: string, stray: string): Finding {
 }
 
 /** Tries every recorded path that the gate lets through, then the same name beside the image and in allowed folders. */
-function openFirst(reference: RelatedReference, folders: readonly string[]): OpenedFile {
+function openFirst(
+	reference: RelatedReference,
+	folders: readonly string[],
+	lookBeside: (matches: Matches) => OpenedFile | undefined,
+): OpenedFile {
+	const {matches} = reference;
 	let unfit: DiskError | undefined;
 	for (const candidate of new Set(candidates(reference.paths, folders))) {
 		let real: string;
@@ -154,24 +173,75 @@ function openFirst(reference: RelatedReference, folders: readonly string[]): Ope
 			continue;
 		}
 		try {
-			const opened = openInside(real, folders);
+			const opened = matches === undefined ? openInside(real, folders) : openMatching(real, folders, matches);
 			if (opened !== undefined) return opened;
 		} catch (error) {
 			if (!(error instanceof DiskError)) throw error;
 			unfit ??= error;
 		}
 	}
+	const found = matches && lookBeside(matches);
+	if (found !== undefined) return found;
 	if (unfit !== undefined) throw unfit;
-	const recorded = reference.paths.join(', ') || 'no path';
-	throw new DiskError(
+	throw relatedNotFound(reference, folders[0] ?? '');
+}
+
+/** Says that no file was let through for a reference; the same in every thread. */
+export function relatedNotFound({role, paths, identity}: RelatedReference, folder: string): DiskError {
+	const recorded = paths.join(', ') || identity || 'no path';
+	return new DiskError(
 		'not-found',
-		`gate/${reference.role}-not-found`,
-		`its ${reference.role} was not found; the image names ${recorded}`,
+		`gate/${role}-not-found`,
+		`its ${role} was not found; the image names ${recorded}`,
 		{
-			where: {file: folders[0] ?? ''},
-			hint: `put the ${reference.role} beside the image, name it with --parent FILE, or allow its folder with --allow-path DIR`,
+			where: {file: folder},
+			hint: `put the ${role} beside the image, name it with --parent FILE, or allow its folder with --allow-path DIR`,
 		},
 	);
+}
+
+type Matches = NonNullable<RelatedReference['matches']>;
+
+/** Regular files in the folders whose names end as that of the image does, in the order of their names. */
+function beside(image: string, folders: readonly string[], most: number): string[] {
+	const extension = extname(image).toLowerCase();
+	return folders
+		.flatMap(folder => filesIn(folder).filter(path => path !== image && extname(path).toLowerCase() === extension))
+		.slice(0, most);
+}
+
+function filesIn(folder: string): string[] {
+	try {
+		return readdirSync(folder, {withFileTypes: true})
+			.filter(entry => entry.isFile())
+			.map(entry => join(folder, entry.name))
+			.sort();
+	} catch {
+		// A folder that may be entered but not listed: its files can still be had by name.
+		return [];
+	}
+}
+
+/** Opens a file that a reference could mean; closes it again when it is another one, or cannot be read. */
+function openMatching(path: string, folders: readonly string[], matches: Matches): OpenedFile | undefined {
+	let opened: OpenedFile | undefined;
+	try {
+		opened = openInside(path, folders);
+	} catch (error) {
+		if (error instanceof DiskError) return undefined;
+		throw error;
+	}
+	if (opened === undefined) return undefined;
+	const file: FileRecipe = {name: opened.path, parts: [opened]};
+	let right = false;
+	try {
+		right = matches(fileSource(file));
+	} catch (error) {
+		if (!(error instanceof DiskError)) throw error;
+	} finally {
+		if (!right) closeFiles(file);
+	}
+	return right ? opened : undefined;
 }
 
 /** Recorded paths come from Windows as often as not. UNC and device paths reach out to a network and are left alone. */

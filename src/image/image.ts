@@ -10,7 +10,7 @@ import {checked} from '../core/sources/checked.ts';
 import {closeFiles, fileSource} from '../core/sources/file.ts';
 import {windowSource} from '../core/sources/window.ts';
 import {NO_SCHEME, readPartitionTable} from '../partitions/index.ts';
-import {type GateOptions, openGate, relatedKey} from './gate.ts';
+import {type GateOptions, openGate, relatedKey, relatedNotFound} from './gate.ts';
 import {foreignVolume, laterVolume, opaqueVolume, refuseForeignContainer} from './recognise.ts';
 import {volumeName} from './volume-name.ts';
 
@@ -99,7 +99,8 @@ export function openRecipeDisk(recipe: ImageRecipe): Disk {
 	const openRelated = (reference: RelatedReference): ByteSource => {
 		const key = relatedKey(reference);
 		const found = recipe.related.find(related => related.key === key);
-		if (found === undefined) throw new Error(`the recipe has no ${reference.role} for ${key}`);
+		// What the main thread did not find is not there for any other thread either.
+		if (found === undefined) throw relatedNotFound(reference, recipe.file.name);
 		return fileSource(found.file);
 	};
 	return openContainer(
@@ -199,7 +200,8 @@ function openVolume(disk: Disk, table: PartitionTable, partition: Partition): Vo
 		const found = ALL_FILE_SYSTEMS.find(candidate => candidate.probe(source));
 		driver = found?.name;
 		fileSystem = found?.open(source, {warn: finding => findings.push(finding)});
-		if (found === undefined) error = foreignVolume(source);
+		const foreign = found === undefined ? foreignVolume(source) : undefined;
+		if (foreign !== undefined) throw foreign;
 	} catch (thrown) {
 		if (!(thrown instanceof DiskError)) throw thrown;
 		error = located(thrown, {file: name, volume: number});

@@ -1,5 +1,5 @@
 import {encodeText, sameBytes} from '../core/bytes/text.ts';
-import {SpanKind, stored} from '../core/disk.ts';
+import {SpanKind, stored, unstored} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import {
 	type FileSystem,
@@ -98,7 +98,8 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 			throw new DiskError('invalid', 'tree/not-a-link', 'this is not a symbolic link', {where: {node}});
 		},
 		locate(node, position, span) {
-			if (node !== DISK) return stored(span, stat(node).size - position, 0, position);
+			// A README is made up: it lies nowhere on the disk.
+			if (node !== DISK) return unstored(span, SpanKind.encoded, stat(node).size - position);
 			disk.locate(position, span);
 			// The tree speaks of places on the disk, not of places in the files that it is kept in.
 			if (span.kind === SpanKind.stored) stored(span, span.length, 0, position);
@@ -122,13 +123,21 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 			const blockSize = 4096;
 			const totalBlocks = Math.ceil(disk.size / blockSize);
 			let freeBytes = 0;
-			for (const {fileSystem} of volumes) {
-				const usage = fileSystem?.usage();
-				if (usage !== undefined) freeBytes += usage.freeBlocks * usage.blockSize;
-			}
+			for (const {fileSystem} of volumes) freeBytes += freeBytesOf(fileSystem);
 			return {blockSize, totalBlocks, freeBlocks: Math.min(totalBlocks, Math.floor(freeBytes / blockSize))};
 		},
 	};
+}
+
+/** A volume whose damage hides how much is free counts as full; the others still have their say. */
+function freeBytesOf(fileSystem: FileSystem | undefined): number {
+	try {
+		const usage = fileSystem?.usage();
+		return usage === undefined ? 0 : usage.freeBlocks * usage.blockSize;
+	} catch (error) {
+		if (error instanceof DiskError) return 0;
+		throw error;
+	}
 }
 
 /** Synthetic nodes carry the time of the image file: the moment of its last change is the one that is known. */

@@ -1,5 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto';
 import {
+	appendFileSync,
 	closeSync,
 	copyFileSync,
 	existsSync,
@@ -18,7 +19,9 @@ import test from 'ava';
 import {convert} from '../../src/convert/convert.ts';
 import {DiskError} from '../../src/core/error.ts';
 import {tryLock} from '../../src/core/system/lock.ts';
+import {isRoot} from '../helpers/mounting.ts';
 import {temporaryFolder} from '../helpers/temporary.ts';
+import {run} from '../helpers/tools.ts';
 
 const MIB = 1 << 20;
 
@@ -156,6 +159,69 @@ test('a source that shrinks fails the conversion and leaves nothing behind', asy
 	t.deepEqual(readdirSync(folder), ['source.raw']);
 });
 
+test('a sparse source that shrinks fails too: what is gone is no hole', async t => {
+	const folder = temporaryFolder(t);
+	const source = join(folder, 'source.raw');
+	sparseDisk(source);
+	const running = convert(source, join(folder, 'target.raw'), {workers: 1});
+	truncateSync(source, MIB);
+	await t.throwsAsync(running, {instanceOf: DiskError, code: 'file/shrunk'});
+	t.deepEqual(readdirSync(folder), ['source.raw']);
+});
+
+test('a source that is written to meanwhile is converted as it was opened, and that is told', async t => {
+	const folder = temporaryFolder(t);
+	const source = join(folder, 'source.raw');
+	sparseDisk(source, 2 * MIB);
+	const quiet = await convert(source, join(folder, 'quiet.raw'));
+	t.deepEqual(quiet.findings, []);
+	const running = convert(source, join(folder, 'target.raw'));
+	appendFileSync(source, 'more');
+	const {findings, size} = await running;
+	t.is(size, 2 * MIB);
+	t.is(statSync(join(folder, 'target.raw')).size, 2 * MIB);
+	t.deepEqual(
+		findings.map(({code, severity}) => [code, severity]),
+		[['convert/source-changed', 'damage']],
+	);
+});
+
+test('a conversion that is aborted before it starts touches nothing', async t => {
+	const folder = temporaryFolder(t);
+	const source = join(folder, 'source.raw');
+	sparseDisk(source, MIB);
+	writeFileSync(join(folder, 'target.raw.partial'), 'of another run');
+	await t.throwsAsync(convert(source, join(folder, 'target.raw'), {signal: AbortSignal.abort()}), {name: 'AbortError'});
+	t.is(readFileSync(join(folder, 'target.raw.partial'), 'utf8'), 'of another run');
+});
+
+test('a disk without a byte is converted where the format can hold it', async t => {
+	const folder = temporaryFolder(t);
+	const source = join(folder, 'source.raw');
+	writeFileSync(source, '');
+	await t.throwsAsync(convert(source, join(folder, 'target.raw')), {code: 'format/empty'});
+	await t.throwsAsync(convert(source, join(folder, 'target.vhdx'), {format: 'raw'}), {code: 'vhdx/disk-size'});
+	for (const name of ['target.raw', 'target.tint']) await convert(source, join(folder, name), {format: 'raw'});
+	t.is(statSync(join(folder, 'target.raw')).size, 0);
+	await convert(join(folder, 'target.tint'), join(folder, 'back.raw'));
+	t.is(statSync(join(folder, 'back.raw')).size, 0);
+});
+
+const asRoot = isRoot ? test : test.skip;
+
+asRoot('a block device is a source like any other', async t => {
+	const folder = temporaryFolder(t);
+	const file = join(folder, 'file');
+	sparseDisk(file, 3 * MIB + 512);
+	const device = run('losetup', ['--find', '--show', '--read-only', file]).trim();
+	t.teardown(() => run('losetup', ['--detach', device]));
+	const {size, findings} = await convert(device, join(folder, 'target.raw'));
+	t.is(size, 3 * MIB + 512);
+	t.deepEqual(findings, []);
+	t.is(sha256(join(folder, 'target.raw')), sha256(file));
+	await t.throwsAsync(convert(file, device, {to: 'raw', force: true}), {code: 'output/not-a-file'});
+});
+
 test('what cannot be written is said before anything is touched', async t => {
 	const folder = temporaryFolder(t);
 	const source = join(folder, 'source.raw');
@@ -164,6 +230,10 @@ test('what cannot be written is said before anything is touched', async t => {
 	await t.throwsAsync(convert(source, join(folder, 'target.raw'), {to: 'nothing'}), {code: 'convert/format'});
 	await t.throwsAsync(convert(source, join(folder, 'target.raw'), {writer: {colour: 'red'}}), {code: 'convert/option'});
 	await t.throwsAsync(convert(source, join(folder, 'target.raw'), {id: 'short'}), {code: 'convert/id'});
+	for (const workers of [0, 1.5, Number.NaN]) {
+		await t.throwsAsync(convert(source, join(folder, 'target.raw'), {workers}), {code: 'convert/workers'});
+	}
+	await t.throwsAsync(convert(source, join(folder, 'target.tint'), {timestamp: -1}), {code: 'convert/timestamp'});
 	await t.throwsAsync(convert(join(folder, 'missing.raw'), join(folder, 'target.raw')), {code: 'file/not-found'});
 	t.deepEqual(readdirSync(folder), ['source.raw']);
 	t.is(statSync(source).size, MIB);

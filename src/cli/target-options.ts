@@ -1,0 +1,103 @@
+import type {Argv, Options} from 'yargs';
+import {ALL_FORMATS} from '../../formats/index.ts';
+import type {WriterOption} from '../core/disk.ts';
+import {DiskError} from '../core/error.ts';
+import type {TargetOptions} from '../convert/convert.ts';
+import {valueOption} from './command.ts';
+import {parseSize} from './render/size.ts';
+
+const writable = ALL_FORMATS.filter(format => format.create !== undefined);
+
+/** Options of every command that writes an image. */
+export const targetOptions = {
+	to: valueOption({
+		type: 'string',
+		choices: writable.map(format => format.name),
+		describe: 'the format to write',
+	}),
+	force: {type: 'boolean', alias: 'f', default: false, describe: 'replace an existing target'},
+	workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
+	id: valueOption({
+		type: 'string',
+		describe: '32 hexadecimal digits from which identifiers in the target derive',
+	}),
+	timestamp: valueOption({type: 'number', describe: 'seconds since 1970 for times in the target'}),
+} as const;
+
+interface TargetArguments extends Readonly<Record<string, unknown>> {
+	readonly to: string | undefined;
+	readonly force: boolean;
+	readonly workers: number | undefined;
+	readonly id: string | undefined;
+	readonly timestamp: number | undefined;
+}
+
+/** What the options say, with those of the formats' writers. */
+export function targetValues(args: TargetArguments): TargetOptions {
+	const {to, force, id} = args;
+	const workers = wholeNumber('workers', args.workers, 1);
+	const timestamp = wholeNumber('timestamp', args.timestamp, 0);
+	return {
+		...(to !== undefined && {to}),
+		...(id !== undefined && {id}),
+		...(workers !== undefined && {workers}),
+		...(timestamp !== undefined && {timestamp}),
+		writer: writerValues(args),
+		force,
+	};
+}
+
+/** Their types are known only when it runs, so yargs' own inference must not see them. */
+export function withWriterOptions(yargs: Argv): Argv {
+	yargs.options(writerOptions());
+	return yargs;
+}
+
+/** What the formats' writers understand, each option once, with the formats that have it. */
+function writerOptions(): Record<string, Options> {
+	const options: Record<string, Options & {choices?: (string | number)[]}> = {};
+	for (const {name: format, create} of writable) {
+		for (const {name, type, describe, choices, default: standard, internal} of create?.options ?? []) {
+			if (internal) continue;
+			const text = `${format}: ${describe}${standard === undefined ? '' : ` (default ${String(standard)})`}`;
+			const before = options[name];
+			const allChoices = [...new Set([...(before?.choices ?? []), ...(choices ?? [])])];
+			options[name] = {
+				type: type === 'size' ? 'string' : type,
+				describe: before === undefined ? text : `${before.describe ?? ''}; ${text}`,
+				...(type !== 'boolean' && {requiresArg: true}),
+				...(type !== 'size' && allChoices.length > 0 && {choices: allChoices}),
+				group: 'Options of the format to write:',
+			};
+		}
+	}
+	return options;
+}
+
+function writerValues(args: Readonly<Record<string, unknown>>): Record<string, string | number | boolean> {
+	const values: Record<string, string | number | boolean> = {};
+	for (const option of writable.flatMap(format => format.create?.options ?? [])) {
+		const value = args[option.name] ?? args[camelCase(option.name)];
+		if (value !== undefined) values[option.name] = readValue(option, value);
+	}
+	return values;
+}
+
+function camelCase(name: string): string {
+	return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function readValue({name, type}: WriterOption, value: unknown): string | number | boolean {
+	if (type === 'size') return parseSize(String(value), name);
+	if (type === 'number') return wholeNumber(name, Number(value), Number.MIN_SAFE_INTEGER) ?? 0;
+	return type === 'boolean' ? value === true : String(value);
+}
+
+function wholeNumber(name: string, value: number | undefined, least: number): number | undefined {
+	if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value;
+	throw new DiskError(
+		'invalid',
+		'cli/number',
+		`--${name} takes a whole number${least > 0 ? `, at least ${least}` : ''}`,
+	);
+}

@@ -1,0 +1,85 @@
+import test from 'ava';
+import {type Disk, type Span, SpanKind, stored, unstored} from '../../src/core/disk.ts';
+import {memorySource} from '../../src/core/sources/memory.ts';
+import {Aborted, newSharedQueue, openQueue, type Turn} from '../../src/convert/queue.ts';
+
+const PIECE = 65_536;
+
+/** A disk of which only the map is asked. */
+function mapOnly(size: number, locate: (position: number, span: Span) => void): Disk {
+	return {
+		...memorySource(new Uint8Array(0)),
+		size,
+		format: 'test',
+		sectorSize: 512,
+		sources: [],
+		locate,
+		describe: () => ({facts: []}),
+	};
+}
+
+const newTurn = (): Turn => ({ticket: 0, position: 0, length: 0});
+
+test('pieces with data are handed out in order and once, holes are passed over', t => {
+	const size = 20 * PIECE + 100;
+	const data = [
+		[3 * PIECE + 5, 3 * PIECE + 6],
+		[4 * PIECE, 6 * PIECE + 1],
+		[size - 1, size],
+	] as const;
+	const disk = mapOnly(size, (position, span) => {
+		const run = data.find(([start, end]) => start <= position && position < end);
+		if (run !== undefined) return stored(span, run[1] - position, 0, position);
+		const next = data.find(([start]) => start > position)?.[0] ?? size;
+		return unstored(span, SpanKind.zero, next - position);
+	});
+	const queue = openQueue(newSharedQueue(size, PIECE, 1));
+	const turns: Omit<Turn, 'mark'>[] = [];
+	const turn = newTurn();
+	while (queue.take(disk, turn)) turns.push({ticket: turn.ticket, position: turn.position, length: turn.length});
+	t.deepEqual(turns, [
+		{ticket: 0, position: 3 * PIECE, length: PIECE},
+		{ticket: 1, position: 4 * PIECE, length: PIECE},
+		{ticket: 2, position: 5 * PIECE, length: PIECE},
+		{ticket: 3, position: 6 * PIECE, length: PIECE},
+		{ticket: 4, position: 20 * PIECE, length: 100},
+	]);
+	t.is(queue.position, size);
+	t.is(queue.read, 4 * PIECE + 100);
+	t.false(queue.take(disk, newTurn()));
+	t.true(queue.leave());
+});
+
+test('a long way over small holes can be followed and stopped', t => {
+	const size = 1000 * PIECE;
+	const queue = openQueue(newSharedQueue(size, PIECE, 2));
+	let asked = 0;
+	let seen = 0;
+	const disk = mapOnly(size, (_, span) => {
+		unstored(span, SpanKind.zero, PIECE / 2);
+		asked += 1;
+		if (asked === 100) seen = queue.position;
+		if (asked === 101) queue.abort();
+	});
+	t.throws(() => queue.take(disk, newTurn()), {instanceOf: Aborted});
+	t.is(asked, 101);
+	t.is(seen, 49 * PIECE);
+	t.true(queue.aborted);
+});
+
+test('a map that fails leaves the queue to the others, and an aborted one lets nobody wait', t => {
+	const size = 10 * PIECE;
+	const queue = openQueue(newSharedQueue(size, PIECE, 2));
+	const failing = mapOnly(size, () => {
+		throw new RangeError('damaged');
+	});
+	t.throws(() => queue.take(failing, newTurn()), {instanceOf: RangeError});
+	const disk = mapOnly(size, (position, span) => stored(span, size - position, 0, position));
+	const turn = newTurn();
+	t.true(queue.take(disk, turn));
+	t.is(turn.ticket, 0);
+	queue.abort();
+	t.throws(() => queue.inOrder(1, () => t.fail()), {instanceOf: Aborted});
+	t.throws(() => queue.inOrder(0, () => t.fail()), {instanceOf: Aborted});
+	t.throws(() => queue.take(disk, newTurn()), {instanceOf: Aborted});
+});
