@@ -1,4 +1,4 @@
-import {type Disk, type DiskFacts, newSpan, readsAsZero, type Span, SpanKind} from './disk.ts';
+import {type Disk, type DiskFacts, newSpan, readsAsZero, type Span, SpanKind, unstored} from './disk.ts';
 import {DiskError} from './error.ts';
 import type {ByteSource} from './source.ts';
 
@@ -24,10 +24,22 @@ export function mappedDisk(mapping: Mapping): Disk {
 	const {format, name, size, sectorSize, sources} = mapping;
 	const span = newSpan();
 
-	function locate(position: number, into: Span): void {
+	function map(position: number, into: Span): void {
 		mapping.locate(position, into);
 		if (into.length > size - position) into.length = size - position;
 		if (into.length <= 0) throw new Error(`${format}: empty span at ${position}`);
+	}
+
+	/** Holes of a sparse file within stored runs are zeros, too. Reading need not ask: the system answers them by itself. */
+	function locate(position: number, into: Span): void {
+		map(position, into);
+		if (into.kind !== SpanKind.stored) return;
+		const {seekData, seekHole, size: sourceSize} = sources[into.source] ?? {};
+		if (seekData === undefined || sourceSize === undefined || into.at + into.length > sourceSize) return;
+		const data = seekData(into.at);
+		if (data > into.at) return unstored(into, SpanKind.zero, Math.min(into.length, data - into.at));
+		const hole = seekHole?.(into.at) ?? sourceSize;
+		if (hole > into.at && hole < into.at + into.length) into.length = hole - into.at;
 	}
 
 	function readAt(position: number, target: Uint8Array): void {
@@ -38,7 +50,7 @@ export function mappedDisk(mapping: Mapping): Disk {
 		let start = 0;
 		let pending = 0;
 		while (done < target.length) {
-			locate(position + done, span);
+			map(position + done, span);
 			const length = Math.min(span.length, target.length - done);
 			if (pending > 0) {
 				if (span.kind === SpanKind.stored && span.source === source && span.at === from + pending) {

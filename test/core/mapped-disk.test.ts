@@ -214,3 +214,35 @@ test('a disk closes its sources and shows what the format says', t => {
 	disk[Symbol.dispose]();
 	t.deepEqual(closed, [0, 1, 2]);
 });
+
+test('holes of a sparse source are zeros within stored runs', t => {
+	const bytes = Uint8Array.from({length: 4096}, (_, at) => (at >= 1024 && at < 3072 ? 0 : 7));
+	const source: ByteSource = {
+		...memorySource(bytes),
+		seekData: position => (position >= 1024 && position < 3072 ? 3072 : position),
+		seekHole: position => (position < 1024 ? 1024 : position < 3072 ? position : 4096),
+	};
+	const disk = mappedDisk({
+		format: 'test',
+		name: 'test',
+		size: 4000,
+		sectorSize: 512,
+		sources: [source],
+		locate: (position, span) => stored(span, 4000 - position, 0, position + 96),
+		describe: () => ({facts: []}),
+	});
+	const span = newSpan();
+	const found: [number, SpanKind, number][] = [];
+	for (let position = 0; position < disk.size; position += span.length) {
+		disk.locate(position, span);
+		found.push([position, span.kind, span.length]);
+	}
+	t.deepEqual(found, [
+		[0, SpanKind.stored, 928],
+		[928, SpanKind.zero, 2048],
+		[2976, SpanKind.stored, 1024],
+	]);
+	const content = new Uint8Array(4000);
+	disk.readAt(0, content);
+	t.deepEqual(content, bytes.subarray(96));
+});
