@@ -14,11 +14,8 @@ import {chunkReader, mapLength} from './chunk.ts';
 import {type ChunkCacheFactory, privateChunkCache} from './chunk-cache.ts';
 import {imageIdText} from './header.ts';
 import {openImage, type TintImage} from './image.ts';
-import {ChunkState, CONTENT_HASHES, MAP_UNIT, REFERENCE_SIZE} from './layout.ts';
-import {newReference, readReference, stateAt} from './reference.ts';
-
-/** Entries looked at for one span: longer runs come in several spans, so that a small read stays cheap. */
-const MAX_SCAN = 64;
+import {ChunkState, CONTENT_HASHES, MAP_UNIT} from './layout.ts';
+import {chunkLookup} from './lookup.ts';
 
 /** Which kind of span a chunk or a sector of a mixed chunk is; -1 for states that need a closer look. */
 const KINDS: readonly number[] = [
@@ -32,6 +29,16 @@ const KINDS: readonly number[] = [
 	-1,
 ];
 
+/** How a writer finds the image behind a disk; it stays on copies that others wrap around it. */
+const IMAGE = Symbol('tint image');
+
+type TintDisk = Disk & {readonly [IMAGE]: TintImage};
+
+/** The image that a disk shows; undefined where it is of another format. */
+export function imageOf(disk: Disk): TintImage | undefined {
+	return (disk as Partial<TintDisk>)[IMAGE];
+}
+
 export function openDisk(
 	source: ByteSource,
 	context: OpenContext,
@@ -42,51 +49,24 @@ export function openDisk(
 
 /** The disk in an opened image. */
 export function imageDisk(image: TintImage, cacheFactory: ChunkCacheFactory = privateChunkCache): Disk {
-	const {source, geometry, index} = image;
+	const {source, geometry, files} = image;
 	const {size, chunkSize} = geometry;
-	const reader = chunkReader(source, chunkSize);
-	const entry = newReference();
+	const reader = chunkReader(files, chunkSize);
+	const lookup = chunkLookup(image);
+	const {entry} = lookup;
 	const mixed = {chunk: -1, bytes: new Uint8Array(0)};
 	const cache = cacheFactory(chunkSize, (chunk, into) => {
-		lookUp(chunk);
+		lookup.find(chunk);
 		reader.read(chunk, entry, into);
 	});
 
+	const ancestors = files.slice(1).flatMap(file => file.source ?? []);
 	const contentLength = (chunk: number): number => Math.min(chunkSize, size - chunk * chunkSize);
-
-	/** Fills `entry`; returns how many chunks from this one on it stands for at least. */
-	function lookUp(chunk: number): number {
-		const page = index.leaf(chunk);
-		if (page === undefined) {
-			Object.assign(entry, index.uniform);
-			if (entry.state >= ChunkState.inherited) {
-				throw corrupt('tint/reference', `a page of the index refers to a subtree of state ${entry.state}`, {
-					structure: 'index',
-				});
-			}
-			return index.uniformEnd() - chunk;
-		}
-		const {view, bytes} = page;
-		const {pageEntries} = geometry;
-		const within = chunk % pageEntries;
-		const at = within * REFERENCE_SIZE;
-		if (at >= bytes.length) {
-			entry.state = ChunkState.zero;
-			return pageEntries - within;
-		}
-		readReference(view, at, entry);
-		if (entry.state === ChunkState.data || entry.state === ChunkState.fill || entry.state >= ChunkState.inherited)
-			return 1;
-		const end = Math.min(bytes.length, at + MAX_SCAN * REFERENCE_SIZE);
-		let next = at + REFERENCE_SIZE;
-		while (next < end && stateAt(view, next) === entry.state) next += REFERENCE_SIZE;
-		return (next - at) / REFERENCE_SIZE;
-	}
 
 	function locate(position: number, span: Span): void {
 		const chunk = Math.floor(position / chunkSize);
 		const within = position - chunk * chunkSize;
-		const count = lookUp(chunk);
+		const count = lookup.find(chunk);
 		const kind = KINDS[entry.state] ?? -1;
 		if (kind !== -1) unstored(span, kind as SpanKind, count * chunkSize - within);
 		else if (entry.state === ChunkState.mixed) locateMixed(chunk, within, span);
@@ -138,16 +118,17 @@ export function imageDisk(image: TintImage, cacheFactory: ChunkCacheFactory = pr
 		}
 	}
 
-	return mappedDisk({
+	const disk = mappedDisk({
 		format: 'tint',
 		name: source.name,
 		size,
 		sectorSize: geometry.logicalSectorSize,
-		sources: [source],
+		sources: [source, ...ancestors],
 		locate,
 		decode,
 		describe: () => describeImage(image),
 	});
+	return {...disk, [IMAGE]: image} as TintDisk;
 }
 
 const STATE_FACTS: readonly (readonly [state: number, key: string, title: string])[] = [
@@ -157,9 +138,20 @@ const STATE_FACTS: readonly (readonly [state: number, key: string, title: string
 	[ChunkState.excluded, 'excludedChunks', 'chunks excluded'],
 	[ChunkState.unreadable, 'unreadableChunks', 'chunks unreadable when captured'],
 	[ChunkState.mixed, 'mixedChunks', 'chunks partly captured'],
+	[ChunkState.inherited, 'inheritedChunks', 'chunks in files of the chain'],
 ];
 
-function describeImage({geometry, root, metadata, chunks}: TintImage): DiskFacts {
+const SOURCE_FACTS = [
+	['name', 'source'],
+	['format', 'format of the source'],
+	['model', 'model of the source'],
+	['serial', 'serial number of the source'],
+] as const;
+
+/** Of lists that can be long. */
+const MAX_SHOWN = 100;
+
+function describeImage({geometry, root, metadata, files, chunks}: TintImage): DiskFacts {
 	const {chunkSize, imageId, created} = geometry;
 	const facts: Fact[] = [
 		{key: 'chunkSize', title: 'chunk size', value: chunkSize, unit: 'bytes'},
@@ -179,10 +171,26 @@ function describeImage({geometry, root, metadata, chunks}: TintImage): DiskFacts
 		if (count > 0) facts.push({key, title, value: count});
 	}
 	facts.push({key: 'zeroChunks', title: 'chunks of zeros', value: Math.max(0, chunks - covered)});
-	const {software, comment} = metadata;
+	const parent = files.find(({entry}) => entry?.parent === true)?.entry;
+	if (parent !== undefined) facts.push({key: 'parentId', title: 'parent', value: imageIdText(parent.imageId)});
+	if (files.length > 1) {
+		const lost = files.filter(file => file.source === undefined).length;
+		facts.push({key: 'chainFiles', title: 'files of the chain', value: files.length});
+		if (lost > 0) facts.push({key: 'missingFiles', title: 'files that are missing', value: lost});
+	}
+	const {software, comment, source} = metadata;
+	for (const [key, title] of SOURCE_FACTS) {
+		const value = source?.[key];
+		if (value !== undefined) facts.push({key: `source-${key}`, title, value});
+	}
+	const left = metadata.excluded?.slice(0, MAX_SHOWN).map(({path, volume}) => {
+		if (volume === undefined) return path;
+		return path === '' ? `volume ${volume}` : `${volume}:${path}`;
+	});
+	if (left !== undefined && left.length > 0) facts.push({key: 'excluded', title: 'left out', value: left.join(', ')});
 	if (software !== undefined) facts.push({key: 'software', title: 'written by', value: software});
 	if (comment !== undefined) facts.push({key: 'comment', title: 'comment', value: comment});
-	return {variant: 'full', facts};
+	return {variant: files.length > 1 ? 'incremental' : 'full', facts};
 }
 
 function hexadecimal(bytes: Uint8Array): string {

@@ -3,8 +3,10 @@ import {viewOf} from '../../src/core/bytes/layout.ts';
 import {isZero} from '../../src/core/bytes/zeros.ts';
 import {type Codec, CodecId} from '../../src/core/codecs/codec.ts';
 import {contentHash, treeRoot, zeroContentHash} from '../../src/core/codecs/content-id.ts';
+import {type Mark, SpanKind} from '../../src/core/disk.ts';
 import {frameLength, writeFrameHeader} from './frame.ts';
-import {ChunkState, FRAME_SIZE, FrameType} from './layout.ts';
+import {mapLength} from './chunk.ts';
+import {ChunkState, FRAME_SIZE, FrameType, MAP_UNIT} from './layout.ts';
 import {newReference, type Reference} from './reference.ts';
 
 /** Compression that saves less than this share is not worth the time that reading it costs. */
@@ -15,9 +17,16 @@ export interface EncodedChunk {
 	number: number;
 	/** Without its position, until the piece is placed. */
 	readonly reference: Reference;
+	/** Bytes of the disk. */
+	contentLength: number;
+	/** Bytes of its payload when decoded. */
 	plainLength: number;
-	/** Where its frame starts within the frames of its piece. */
+	/** Where its frame starts within the staging area. */
 	offset: number;
+	/** Bytes of its frame; 0 where it has none. */
+	frame: number;
+	/** Where its frame goes within those of its piece that are written; -1 for nowhere. */
+	place: number;
 	/** Undefined for zeros. */
 	hash: Uint8Array | undefined;
 }
@@ -26,34 +35,82 @@ export interface EncodedPiece {
 	/** How many of `chunks` are in use. */
 	readonly count: number;
 	readonly chunks: readonly EncodedChunk[];
-	/** How many frames its chunks have. */
-	readonly frames: number;
-	/** Bytes of its frames. */
-	readonly length: number;
-	/** Root of the content tree over the piece; undefined when all of it is zero. */
+	/** Whether all of it is zero, and no mark lies in it. */
+	readonly blank: boolean;
+	/** Root of the content tree over the piece; undefined when all of it reads as zeros. */
 	readonly root: Uint8Array | undefined;
+	readonly marks: readonly Mark[];
 }
 
 export interface PieceEncoder {
 	/** Compresses, checks and hashes. Replaces what was encoded before. */
-	encode(position: number, bytes: Uint8Array): EncodedPiece;
-	/** The frames of the piece, with the first one's number given; valid until the next `encode`. */
+	encode(position: number, bytes: Uint8Array, marks: readonly Mark[]): EncodedPiece;
+	/** The frames that have a place, with the first one's number given; valid until the next `encode`. */
 	frames(firstNumber: number): Uint8Array;
 }
 
-export function pieceEncoder(imageId: Uint8Array, codec: Codec, chunkSize: number, pieceSize: number): PieceEncoder {
+/**
+ * Whether the parent holds the same chunk already: fills the reference and returns true. `plain` is what the payload
+ * of a mixed chunk would be; absent for plain content.
+ */
+export type Inherit = (
+	chunk: number,
+	hash: Uint8Array | undefined,
+	plain: Uint8Array | undefined,
+	into: Reference,
+) => boolean;
+
+const STATES = {
+	[SpanKind.free]: ChunkState.free,
+	[SpanKind.excluded]: ChunkState.excluded,
+	[SpanKind.unreadable]: ChunkState.unreadable,
+} as const;
+
+/** The chunk state of a mark. */
+export function stateOf(kind: Mark['kind']): ChunkState {
+	return STATES[kind];
+}
+
+export function pieceEncoder(
+	imageId: Uint8Array,
+	run: number,
+	codec: Codec,
+	chunkSize: number,
+	pieceSize: number,
+	inherit: Inherit | undefined,
+): PieceEncoder {
 	const most = pieceSize / chunkSize;
-	const staging = new Uint8Array(most * frameLength(chunkSize));
+	const staging = new Uint8Array(most * frameLength(chunkSize + mapLength(chunkSize)));
 	const view = viewOf(staging);
+	const map = new Uint8Array(mapLength(chunkSize));
+	/** Content and map of a mixed chunk; taken when the first one comes. */
+	let mixed: Uint8Array | undefined;
 	const chunks: EncodedChunk[] = [];
 	for (let i = 0; i < most; i++) {
-		chunks.push({number: 0, reference: newReference(), plainLength: 0, offset: 0, hash: undefined});
+		chunks.push({
+			number: 0,
+			reference: newReference(),
+			contentLength: 0,
+			plainLength: 0,
+			offset: 0,
+			frame: 0,
+			place: -1,
+			hash: undefined,
+		});
 	}
-	const piece = {count: 0, chunks, frames: 0, length: 0, root: undefined as Uint8Array | undefined};
+	const piece = {
+		count: 0,
+		chunks,
+		blank: true,
+		root: undefined as Uint8Array | undefined,
+		marks: [] as readonly Mark[],
+	};
+	/** Bytes of the staging area in use. */
+	let staged = 0;
 
 	/** Puts the payload into the staging area behind room for its header; returns its length. */
 	function encodePayload(plain: Uint8Array, reference: Reference): number {
-		const start = piece.length + FRAME_SIZE;
+		const start = staged + FRAME_SIZE;
 		const limit = plain.length - Math.ceil(plain.length * LEAST_GAIN);
 		const length = codec.encode(plain, staging.subarray(start, start + limit));
 		reference.codec = length > 0 ? codec.id : CodecId.stored;
@@ -62,49 +119,93 @@ export function pieceEncoder(imageId: Uint8Array, codec: Codec, chunkSize: numbe
 		return plain.length;
 	}
 
-	function encodeChunk(chunk: EncodedChunk, plain: Uint8Array): void {
+	function encodeFrame(chunk: EncodedChunk, plain: Uint8Array, state: ChunkState): void {
 		const {reference} = chunk;
 		chunk.plainLength = plain.length;
-		chunk.offset = piece.length;
-		reference.codec = 0;
-		reference.length = 0;
-		reference.check = 0;
-		reference.position = 0;
-		chunk.hash = undefined;
-		if (isZero(plain)) {
-			reference.state = ChunkState.zero;
-			return;
-		}
-		chunk.hash = contentHash(plain);
-		if (isFill(plain)) {
-			reference.state = ChunkState.fill;
-			reference.check = plain[0];
-			return;
-		}
-		reference.state = ChunkState.data;
+		reference.state = state;
 		const length = encodePayload(plain, reference);
-		const start = piece.length + FRAME_SIZE;
-		const end = piece.length + frameLength(length);
-		staging.fill(0, start + length, end);
+		const start = staged + FRAME_SIZE;
+		chunk.frame = frameLength(length);
+		staging.fill(0, start + length, staged + chunk.frame);
 		reference.length = length;
 		reference.check = crc32c(staging.subarray(start, start + length));
-		piece.length = end;
-		piece.frames++;
+		staged += chunk.frame;
+	}
+
+	/** `kind` is the state of all of the chunk, or `mixed` when `map` says it sector by sector. */
+	function encodeChunk(chunk: EncodedChunk, plain: Uint8Array, kind: ChunkState): void {
+		const {reference, number} = chunk;
+		Object.assign(reference, EMPTY);
+		chunk.contentLength = plain.length;
+		chunk.offset = staged;
+		chunk.frame = 0;
+		chunk.place = -1;
+		chunk.hash = undefined;
+		if (kind !== ChunkState.data && kind !== ChunkState.mixed) {
+			reference.state = kind;
+			return;
+		}
+		const zero = isZero(plain);
+		if (!zero) chunk.hash = contentHash(plain);
+		if (kind === ChunkState.mixed) {
+			mixed ??= new Uint8Array(chunkSize + map.length);
+			const length = plain.length + mapLength(plain.length);
+			const both = mixed.subarray(0, length);
+			both.set(plain);
+			both.set(map.subarray(0, length - plain.length), plain.length);
+			if (inherit?.(number, chunk.hash, both, reference) !== true) encodeFrame(chunk, both, ChunkState.mixed);
+		} else if (zero) {
+			reference.state = ChunkState.zero;
+		} else if (isFill(plain)) {
+			reference.state = ChunkState.fill;
+			reference.check = plain[0];
+		} else if (inherit?.(number, chunk.hash, undefined, reference) !== true) {
+			encodeFrame(chunk, plain, ChunkState.data);
+		}
+	}
+
+	/** What the marks make of the chunk from `start` to `end` of the piece; `map` is filled for a mixed one. */
+	function kindOf(bytes: Uint8Array, start: number, end: number, marks: readonly Mark[]): ChunkState {
+		let marked = 0;
+		let state: ChunkState = ChunkState.data;
+		let same = true;
+		for (const {offset, length, kind} of marks) {
+			const from = Math.max(offset, start);
+			const to = Math.min(offset + length, end);
+			if (from >= to) continue;
+			if (marked === 0) map.fill(ChunkState.data);
+			else if (state !== stateOf(kind)) same = false;
+			state = stateOf(kind);
+			marked += to - from;
+			map.fill(state, Math.floor((from - start) / MAP_UNIT), Math.ceil((to - start) / MAP_UNIT));
+		}
+		if (marked === 0) return ChunkState.data;
+		if (same && marked === end - start) return state;
+		for (let unit = 0; unit < mapLength(end - start); unit++) {
+			if (map[unit] !== ChunkState.data) continue;
+			const from = start + unit * MAP_UNIT;
+			if (isZero(bytes.subarray(from, Math.min(from + MAP_UNIT, end)))) map[unit] = ChunkState.zero;
+		}
+		return ChunkState.mixed;
 	}
 
 	return {
-		encode(position, bytes) {
+		encode(position, bytes, marks) {
 			piece.count = Math.ceil(bytes.length / chunkSize);
-			piece.frames = 0;
-			piece.length = 0;
+			piece.blank = true;
+			piece.marks = marks;
+			staged = 0;
 			const hashes: Uint8Array[] = [];
 			let zero = true;
 			for (let i = 0; i < piece.count; i++) {
-				const plain = bytes.subarray(i * chunkSize, (i + 1) * chunkSize);
+				const start = i * chunkSize;
+				const plain = bytes.subarray(start, start + chunkSize);
 				const chunk = chunks[i];
 				chunk.number = position / chunkSize + i;
-				encodeChunk(chunk, plain);
+				const kind = marks.length === 0 ? ChunkState.data : kindOf(bytes, start, start + plain.length, marks);
+				encodeChunk(chunk, plain, kind);
 				if (chunk.hash !== undefined) zero = false;
+				if (chunk.reference.state !== ChunkState.zero) piece.blank = false;
 				hashes.push(chunk.hash ?? zeroContentHash(plain.length));
 			}
 			piece.root = zero ? undefined : treeRoot(hashes);
@@ -112,25 +213,31 @@ export function pieceEncoder(imageId: Uint8Array, codec: Codec, chunkSize: numbe
 		},
 		frames(firstNumber) {
 			let number = firstNumber;
+			let length = 0;
 			for (let i = 0; i < piece.count; i++) {
-				const {reference, plainLength, offset, number: subject} = chunks[i];
-				if (reference.state !== ChunkState.data) continue;
-				writeFrameHeader(staging, view, offset, imageId, {
+				const {reference, plainLength, offset, frame, place, number: subject} = chunks[i];
+				if (place === -1) continue;
+				// Frames that turned out not to be needed leave gaps, which those behind them close.
+				if (place !== offset) staging.copyWithin(place, offset, offset + frame);
+				length = place + frame;
+				writeFrameHeader(staging, view, place, imageId, {
 					type: FrameType.chunk,
 					codec: reference.codec,
 					level: 0,
 					storedLength: reference.length,
 					plainLength,
-					run: 0,
+					run,
 					number: number++,
 					subject,
 					payloadChecksum: reference.check,
 				});
 			}
-			return staging.subarray(0, piece.length);
+			return staging.subarray(0, length);
 		},
 	};
 }
+
+const EMPTY = newReference();
 
 /** Whether all bytes are the same. */
 function isFill(bytes: Uint8Array): boolean {

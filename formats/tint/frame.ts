@@ -95,18 +95,13 @@ export function codecOf(id: number, position: number): Codec | undefined {
 	throw unsupported('tint/codec', `codec ${id} is not known`, {position});
 }
 
-/** Checks the place that a reference names. */
-export function checkReference(reference: Reference, source: ByteSource, structure: string): void {
-	const {position, length, file} = reference;
-	if (file !== 0) {
-		throw unsupported('tint/file-number', `${structure} lies in file ${file} of a chain`, {position, structure});
-	}
-	if (position + FRAME_SIZE + length > source.size) {
-		throw new DiskError('corrupt', 'tint/beyond-file', `${structure} lies beyond the end of the file`, {
-			where: {position, structure},
-			hint: 'the file is truncated; fetch it again or use another copy',
-		});
-	}
+/** Checks that the place that a reference names lies in its file. */
+export function checkReference({position, length}: Reference, source: ByteSource, structure: string): void {
+	if (position + FRAME_SIZE + length <= source.size) return;
+	throw new DiskError('corrupt', 'tint/beyond-file', `${structure} lies beyond the end of ${source.name}`, {
+		where: {file: source.name, position, structure},
+		hint: 'the file is truncated; fetch it again or use another copy',
+	});
 }
 
 /** What a table must be. */
@@ -131,6 +126,9 @@ export function readTable(
 	const where = {structure, position};
 	if (reference.state !== ChunkState.data) {
 		throw corrupt('tint/reference', `the reference to the ${structure} has state ${reference.state}`, where);
+	}
+	if (reference.file !== 0) {
+		throw corrupt('tint/file-number', `the ${structure} is said to lie in file ${reference.file}`, where);
 	}
 	if (length > maximum) {
 		throw corrupt('tint/table-length', `the ${structure} has ${length} bytes; at most ${maximum} are allowed`, where);

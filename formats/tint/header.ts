@@ -5,6 +5,7 @@ import {sameBytes} from '../../src/core/bytes/text.ts';
 import {isPowerOfTwo} from '../../src/core/bytes/u64.ts';
 import {corrupt, DiskError, unsupported} from '../../src/core/error.ts';
 import {
+	CHAINED,
 	Header,
 	INCOMPATIBLE,
 	MAGIC,
@@ -31,7 +32,7 @@ export interface Geometry {
 }
 
 /** The incompatible features that this reader understands. */
-const SUPPORTED = STREAMED;
+const SUPPORTED = STREAMED | CHAINED;
 
 const COVERED = Header.fields.checksum.offset;
 
@@ -101,7 +102,9 @@ export function requireSupported(incompatible: bigint, position: number): void {
 		`the image uses what this version of tintype cannot read: ${names.join(', ')}`,
 		{
 			where: {position, field: 'incompatible'},
-			hint: unfinished ? 'the image was not finished; write it again' : 'use a newer version of tintype',
+			hint: unfinished
+				? 'the image was not finished; resume it, repair it, or write it again'
+				: 'use a newer version of tintype',
 		},
 	);
 }

@@ -2,10 +2,13 @@ import type {OpenContext} from '../../src/core/disk.ts';
 import {corrupt, DiskError} from '../../src/core/error.ts';
 import {HASH_SIZE} from '../../src/core/codecs/sha256.ts';
 import type {ByteSource} from '../../src/core/source.ts';
+import {type ChainFile, openChain} from './chain.ts';
+import {MAX_FILE_TABLE, readFileTable} from './file-table.ts';
 import {readTable} from './frame.ts';
 import {type Geometry, hasMagic, readHeader, requireSupported} from './header.ts';
 import {
 	BLOCK,
+	CHAINED,
 	ChunkState,
 	FIRST_FRAME,
 	FRAME_MAGIC,
@@ -26,6 +29,8 @@ export interface TintImage {
 	readonly geometry: Geometry;
 	readonly root: RootRecord;
 	readonly metadata: Metadata;
+	/** The files of the chain by number; the image's own alone where there is no chain. */
+	readonly files: readonly ChainFile[];
 	readonly chunks: number;
 	readonly index: PageTree;
 	readonly hashes: PageTree;
@@ -44,8 +49,16 @@ export function probeImage(source: ByteSource): boolean {
 	});
 }
 
-/** At most three reads, whatever the size: header with both root slots; the root at the end of a streamed file; metadata. */
-export function openImage(source: ByteSource, context: Pick<OpenContext, 'warn'>): TintImage {
+/**
+ * At most three reads, whatever the size: header with both root slots; the root at the end of a streamed file; metadata.
+ * In a chain one more for the table of files, and one for each of them. `allowed` are features that the caller deals
+ * with himself: `UNFINISHED`.
+ */
+export function openImage(
+	source: ByteSource,
+	context: Pick<OpenContext, 'openRelated' | 'warn'>,
+	allowed = 0n,
+): TintImage {
 	if (source.size < FIRST_FRAME) {
 		throw corrupt('tint/truncated', `the file has ${source.size} bytes; the shortest image has ${FIRST_FRAME}`);
 	}
@@ -71,7 +84,7 @@ export function openImage(source: ByteSource, context: Pick<OpenContext, 'warn'>
 	}
 	const root = newestRoot(slots, header, headerError, source);
 	const geometry = header ?? root.geometry;
-	requireSupported(root.incompatible, BLOCK);
+	requireSupported(root.incompatible & ~allowed, BLOCK);
 	report(slots, headerError, context);
 	if (source.size < root.fileSize) {
 		throw new DiskError(
@@ -85,11 +98,13 @@ export function openImage(source: ByteSource, context: Pick<OpenContext, 'warn'>
 	const {imageId, size, chunkSize, pageEntries} = geometry;
 	const chunks = Math.ceil(size / chunkSize);
 	const shape = {pageEntries, chunks};
+	const metadata = metadataOf(source, root, imageId, context);
 	return {
 		source,
 		geometry,
 		root,
-		metadata: metadataOf(source, root, imageId, context),
+		metadata,
+		files: filesOf(source, geometry, root, metadata, context),
 		chunks,
 		index: pageTree(source, imageId, root.index, {
 			...shape,
@@ -159,6 +174,32 @@ function report(
 		if (error === undefined) continue;
 		const {code, message} = error;
 		context.warn({code, severity: 'warning', message: `${message} at ${position}; another root record was used`});
+	}
+}
+
+function filesOf(
+	source: ByteSource,
+	{incompatible, imageId, chunkSize}: Geometry,
+	root: RootRecord,
+	metadata: Metadata,
+	context: Pick<OpenContext, 'openRelated' | 'warn'>,
+): readonly ChainFile[] {
+	const alone = [{entry: undefined, source, error: undefined}];
+	if (((incompatible | root.incompatible) & CHAINED) === 0n) return alone;
+	try {
+		const table = readTable(source, imageId, root.fileTable, {
+			type: FrameType.fileTable,
+			level: 0,
+			subject: 0,
+			maximum: MAX_FILE_TABLE,
+			structure: 'file table',
+		});
+		return openChain(readFileTable(table), source, chunkSize, metadata, context);
+	} catch (error) {
+		if (!(error instanceof DiskError) || error.family === 'io') throw error;
+		const {code, message} = error;
+		context.warn({code, severity: 'damage', message: `${message}; what lies in other files cannot be read`});
+		return alone;
 	}
 }
 

@@ -8,8 +8,9 @@ export const tint: DiskFormat = {
 	title: 'tintype archive',
 	extensions: ['tint'],
 	specification: 'formats/tint/SPEC.md, version 1',
-	reads: 'whole images; LZ4 and zstd chunks; streamed files; checksums on everything',
-	writes: 'whole images with LZ4 or zstd, content hashes and content id',
+	reads: 'whole and incremental images; LZ4 and zstd chunks; streamed files; checksums on everything',
+	writes:
+		'whole and incremental images with LZ4 or zstd, deduplicated, with content hashes and content id; free, excluded and unreadable areas; checkpoints',
 	probe: probeImage,
 	open: openDisk,
 	create: tintCreator,

@@ -1,4 +1,4 @@
-import {bits64, bytes, struct, u32, u64, u8} from '../../src/core/bytes/layout.ts';
+import {bits64, bytes, struct, u16, u32, u64, u8} from '../../src/core/bytes/layout.ts';
 
 // Section numbers are those of SPEC.md.
 
@@ -124,11 +124,36 @@ export const STATE_COUNT = 16;
 /** 7.1: incompatible features by bit. */
 export const INCOMPATIBLE = ['encrypted', 'streamed', 'chained', 'unfinished'] as const;
 export const STREAMED = 2n;
+export const CHAINED = 4n;
+export const UNFINISHED = 8n;
 
 /** 7.1: autoclear features by bit. */
 export const CONTENT_HASHES = 1n;
 
 /** 8: a table's payload at most, stored or plain; it bounds what a reader allocates. */
 export const MAX_METADATA = 8 * 1024 * 1024;
+/** 9: an entry of the file table. */
+export const FileTableEntry = struct('entry of the file table', 128, {
+	imageId: bytes(0, 16),
+	run: u32(16),
+	flags: u16(20),
+	end: u64(24),
+	contentId: bytes(32, 32),
+	runSalt: bytes(64, 32),
+});
+/** 9: bit 0 of the flags. */
+export const PARENT_FLAG = 1;
+/** 9: file numbers have 16 bits. */
+export const MAX_FILES = 65_535;
+/** Files of a chain that are opened: each costs a descriptor for as long as the image is open. */
+export const MAX_OPEN_FILES = 255;
+
 /** 8: free text, so that it cannot fill a terminal. */
 export const MAX_COMMENT = 65_536;
+/** 8: entries of each list that a reader takes; the lists are for people. */
+export const MAX_METADATA_ENTRIES = 65_536;
+/** 8: runs of unreadable bytes that a writer lists; the index has all of them. */
+export const MAX_UNREADABLE_RUNS = 1024;
+
+/** Memory of the table that finds identical chunks: 2.8 million of them, 350 GiB at 128 KiB each. */
+export const MAX_DEDUP_BYTES = 128 * 1024 * 1024;

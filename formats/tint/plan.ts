@@ -1,4 +1,4 @@
-import type {CreateRequest, WriterOption, WriterPlan} from '../../src/core/disk.ts';
+import type {CreateRequest, Disk, WriterOption, WriterPlan} from '../../src/core/disk.ts';
 import {encodeText} from '../../src/core/bytes/text.ts';
 import {isPowerOfTwo} from '../../src/core/bytes/u64.ts';
 import {CONTENT_TREE_SIZE} from '../../src/core/codecs/content-id.ts';
@@ -6,16 +6,22 @@ import {ZSTD_DEFAULT_LEVEL, ZSTD_MAX_LEVEL} from '../../src/core/codecs/index.ts
 import {HASH_SIZE} from '../../src/core/codecs/sha256.ts';
 import {DiskError} from '../../src/core/error.ts';
 import {
+	ChunkState,
 	DEFAULT_CHUNK_SIZE,
 	DEFAULT_PAGE_ENTRIES,
 	FIRST_FRAME,
 	MAX_CHUNK_SIZE,
 	MAX_COMMENT,
+	MAX_METADATA,
+	MAX_UNREADABLE_RUNS,
 	MIN_CHUNK_SIZE,
 	REFERENCE_SIZE,
 	STATE_COUNT,
 } from './layout.ts';
+import {dedupMemory, dedupRoom, dedupTable} from './dedup.ts';
+import {type Metadata, metadataFrom} from './metadata.ts';
 import {pageWriterMemory} from './page-writer.ts';
+import {enterParent, parentImage, type ParentPlan, planParent} from './parent.ts';
 
 export const TINT_OPTIONS = [
 	{
@@ -51,17 +57,40 @@ export interface TintPlan extends WriterPlan {
 	readonly codec: 'lz4' | 'zstd';
 	readonly level: number;
 	readonly comment: string;
+	readonly metadata: Metadata;
+	readonly parent?: ParentPlan;
 	readonly imageId: Uint8Array;
 	readonly timestamp: number;
+	/** When the file was begun. */
+	readonly created: number;
+	/** Counts how often the file was taken up again. */
+	readonly run: number;
+	/** Chunks of the parent that may be found again. */
+	readonly known: number;
 	/** What the threads change together, while they hold the turn: see `sharedState`. */
 	readonly shared: SharedArrayBuffer;
 }
 
-export function planImage(request: CreateRequest): TintPlan {
+/** Room in the metadata for what the writer adds itself: the chain, and runs that could not be read. */
+const METADATA_RESERVE = 1024 * 1024;
+
+/**
+ * Beside the options of the command line it takes `metadata`, for programs: JSON text with `source`, `excluded`,
+ * `unreadable` and `partitionData` as in SPEC.md section 8.
+ */
+export function planImage(request: CreateRequest, parentDisk?: Disk): TintPlan {
+	return planRun(request, parentDisk, {run: 0, created: request.timestamp, pageEntries: DEFAULT_PAGE_ENTRIES});
+}
+
+/** What a file that is taken up again has settled. */
+export type RunFacts = Pick<TintPlan, 'run' | 'created' | 'pageEntries'>;
+
+export function planRun(request: CreateRequest, parentDisk: Disk | undefined, facts: RunFacts): TintPlan {
 	const {size, sectorSize, options, id, timestamp} = request;
 	const codec = options['codec'] ?? 'lz4';
 	const level = options['level'] ?? ZSTD_DEFAULT_LEVEL;
-	const chunkSize = options['chunk-size'] ?? DEFAULT_CHUNK_SIZE;
+	const parent = parentDisk && parentImage(parentDisk);
+	const chunkSize = options['chunk-size'] ?? parent?.geometry.chunkSize ?? DEFAULT_CHUNK_SIZE;
 	const comment = options['comment'] ?? '';
 	if (codec !== 'lz4' && codec !== 'zstd') throw invalid('codec', `${String(codec)} is not lz4 or zstd`);
 	if (typeof level !== 'number' || !Number.isInteger(level) || level < 1 || level > ZSTD_MAX_LEVEL) {
@@ -83,22 +112,64 @@ export function planImage(request: CreateRequest): TintPlan {
 		throw invalid('sectorSize', `sectors of ${sectorSize} bytes are not known`);
 	}
 	if (id.length !== 16) throw invalid('id', 'an image id has 16 bytes');
+	if (parent !== undefined && chunkSize !== parent.geometry.chunkSize) {
+		throw new DiskError(
+			'invalid',
+			'tint/option',
+			`the chunks have ${chunkSize} bytes, those of the parent ${parent.geometry.chunkSize}`,
+			{where: {field: 'chunk-size'}, hint: 'leave the chunk size away: it is that of the parent'},
+		);
+	}
 	const layout = {
 		pieceSize: PIECE_SIZE,
 		size,
 		sectorSize,
 		chunkSize,
-		pageEntries: DEFAULT_PAGE_ENTRIES,
+		...facts,
 		codec,
 		level,
 		comment,
+		metadata: metadataOption(options['metadata']),
 		imageId: Uint8Array.from(id),
 		timestamp,
+		known: parent === undefined ? 0 : Math.min(parent.chunks, parentChunks(parent.root.states)),
+		...(parent !== undefined && {parent: planParent(parent, Uint8Array.from(id))}),
 	} as const;
 	const shared = new SharedArrayBuffer(sharedSizes(layout).total);
 	const plan = {...layout, shared};
-	sharedState(plan).counters[Counter.next] = FIRST_FRAME;
+	const {counters, dedup} = sharedState(plan);
+	counters[Counter.next] = FIRST_FRAME;
+	if (parent !== undefined && layout.parent !== undefined) {
+		enterParent(dedupTable(dedup), layout.parent, parent, dedupRoom(dedup.length));
+	}
 	return plan;
+}
+
+/** Chunks of a parent that have frames; the count is the parent's own, and limits memory alone. */
+function parentChunks(states: readonly number[]): number {
+	return states[ChunkState.data] + states[ChunkState.inherited];
+}
+
+function metadataOption(text: string | number | boolean | undefined): Metadata {
+	if (text === undefined || text === '') return {};
+	let value: unknown;
+	if (typeof text === 'string' && encodeText(text).length <= MAX_METADATA - METADATA_RESERVE) {
+		try {
+			value = JSON.parse(text);
+		} catch {
+			throw invalid('metadata', 'the metadata is not JSON');
+		}
+	}
+	if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+		throw invalid('metadata', `the metadata is not a JSON object of at most ${MAX_METADATA - METADATA_RESERVE} bytes`);
+	}
+	const {source, excluded, unreadable, partitionData} = metadataFrom(value as Readonly<Record<string, unknown>>);
+	return {
+		...(source !== undefined && {source}),
+		...(excluded !== undefined && {excluded}),
+		...(unreadable !== undefined && {unreadable}),
+		...(partitionData !== undefined && {partitionData}),
+	};
 }
 
 function invalid(field: string, message: string): DiskError {
@@ -112,8 +183,16 @@ export const Counter = {
 	/** Frames so far. */
 	frames: 1,
 	storedBytes: 2,
+	/** Chunks of this file that were found in it again. */
+	duplicates: 3,
+	/** Chunks that the table of known content had to forget. */
+	forgotten: 4,
+	/** Unreadable runs so far. */
+	unreadable: 5,
+	/** Of the newest root. */
+	sequence: 6,
 	/** The first of `STATE_COUNT`. */
-	states: 3,
+	states: 7,
 } as const;
 
 const COUNTERS = Counter.states + STATE_COUNT;
@@ -124,31 +203,46 @@ export function treeShapes({size, chunkSize, pageEntries}: Pick<TintPlan, 'size'
 	return {index: {...shape, leafSize: REFERENCE_SIZE}, hashes: {...shape, leafSize: HASH_SIZE}};
 }
 
-function sharedSizes(layout: Pick<TintPlan, 'size' | 'chunkSize' | 'pageEntries'>) {
-	const {index, hashes} = treeShapes(layout);
-	const counters = COUNTERS * 8;
-	const tree = CONTENT_TREE_SIZE;
-	const indexPages = pageWriterMemory(index);
-	const hashPages = pageWriterMemory(hashes);
-	return {counters, tree, indexPages, hashPages, total: counters + tree + indexPages + hashPages};
-}
-
 /** The parts of the shared memory. Only the thread whose turn it is to `reserve` touches them. */
 export interface SharedState {
 	readonly counters: Float64Array;
+	/** Position and length of each unreadable run. */
+	readonly unreadable: Float64Array;
 	/** Of the content tree. */
 	readonly tree: Uint8Array;
 	readonly indexPages: Uint8Array;
 	readonly hashPages: Uint8Array;
+	readonly dedup: Uint8Array;
 }
 
-export function sharedState(plan: TintPlan): SharedState {
-	const {counters, tree, indexPages, hashPages} = sharedSizes(plan);
+type Layout = Pick<TintPlan, 'size' | 'chunkSize' | 'pageEntries' | 'known'>;
+
+function sharedSizes(layout: Layout) {
+	const {index, hashes} = treeShapes(layout);
+	const counters = COUNTERS * 8;
+	const unreadable = MAX_UNREADABLE_RUNS * 2 * 8;
+	const tree = CONTENT_TREE_SIZE;
+	const indexPages = pageWriterMemory(index);
+	const hashPages = pageWriterMemory(hashes);
+	const dedup = dedupMemory(index.chunks + layout.known);
+	const total = counters + unreadable + tree + indexPages + hashPages + dedup;
+	return {counters, unreadable, tree, indexPages, hashPages, dedup, total};
+}
+
+export function sharedState(plan: Layout & Pick<TintPlan, 'shared'>): SharedState {
+	const sizes = sharedSizes(plan);
 	const {shared} = plan;
+	let at = sizes.counters + sizes.unreadable;
+	const take = (length: number): Uint8Array => {
+		at += length;
+		return new Uint8Array(shared, at - length, length);
+	};
 	return {
 		counters: new Float64Array(shared, 0, COUNTERS),
-		tree: new Uint8Array(shared, counters, tree),
-		indexPages: new Uint8Array(shared, counters + tree, indexPages),
-		hashPages: new Uint8Array(shared, counters + tree + indexPages, hashPages),
+		unreadable: new Float64Array(shared, sizes.counters, MAX_UNREADABLE_RUNS * 2),
+		tree: take(sizes.tree),
+		indexPages: take(sizes.indexPages),
+		hashPages: take(sizes.hashPages),
+		dedup: take(sizes.dedup),
 	};
 }

@@ -10,12 +10,15 @@ import {type Reference, referenceBytes, referenceFrom} from './reference.ts';
 /** SPEC.md section 7: one state of an image. */
 export interface RootRecord {
 	readonly sequence: number;
+	/** That wrote it. */
+	readonly run: number;
 	readonly incompatible: bigint;
 	readonly compatible: bigint;
 	readonly autoclear: bigint;
 	readonly index: Reference;
 	readonly hashes: Reference;
 	readonly metadata: Reference;
+	readonly fileTable: Reference;
 	readonly contentId: Uint8Array;
 	readonly contentRoot: Uint8Array;
 	/** Where the frames of this state end. */
@@ -49,9 +52,11 @@ export function readRoot(block: Uint8Array, position: number): RootRecord {
 	for (let state = 0; state < STATE_COUNT; state++) states.push(readU64(view, ROOT_STATES_OFFSET + state * 8));
 	return {
 		...values,
+		run: facts.run,
 		index: referenceFrom(values.index),
 		hashes: referenceFrom(values.hashes),
 		metadata: referenceFrom(values.metadata),
+		fileTable: referenceFrom(values.fileTable),
 		states,
 		geometry,
 	};
@@ -67,12 +72,13 @@ export function writeRoot(root: Omit<RootRecord, 'geometry'>, header: Uint8Array
 		index: referenceBytes(root.index),
 		hashes: referenceBytes(root.hashes),
 		metadata: referenceBytes(root.metadata),
+		fileTable: referenceBytes(root.fileTable),
 	});
 	for (const [state, count] of root.states.entries()) writeU64(view, ROOT_STATES_OFFSET + state * 8, count);
 	const frame = storedFrame(imageId, payload, {
 		type: FrameType.root,
 		level: 0,
-		run: 0,
+		run: root.run,
 		number: root.nextFrame - 1,
 		subject: root.sequence,
 	});

@@ -7,7 +7,6 @@ import {
 	LEAF_SIZE,
 	zeroContentHash,
 } from '../../src/core/codecs/content-id.ts';
-import {HASH_SIZE} from '../../src/core/codecs/sha256.ts';
 import {type Finding, newSpan, readsAsZero, SpanKind} from '../../src/core/disk.ts';
 import {DiskError} from '../../src/core/error.ts';
 import {privateChunkCache} from './chunk-cache.ts';
@@ -15,6 +14,7 @@ import {imageDisk} from './disk.ts';
 import type {TintImage} from './image.ts';
 import {scanFrames} from './scan.ts';
 import {CONTENT_HASHES} from './layout.ts';
+import {chunkLookup} from './lookup.ts';
 
 export interface Verification {
 	/** Frames that are whole. */
@@ -30,14 +30,13 @@ export interface Verification {
 /** Then the image is a ruin, and going on would only take time: a lost index page counts once. */
 const MAX_DAMAGED = 10_000;
 
-const ZERO_HASH = new Uint8Array(HASH_SIZE);
-
 /**
  * Reads every chunk and compares it with its checksum, its hash and, in the end, with the content id. Damage is
  * reported chunk by chunk, and the rest is still looked at.
  */
 export function verifyImage(image: TintImage, report: (finding: Finding) => void): Verification {
-	const {geometry, root, chunks, hashes} = image;
+	const {geometry, root, chunks} = image;
+	const lookup = chunkLookup(image);
 	const {size, chunkSize, pageEntries} = geometry;
 	const disk = imageDisk(image, privateChunkCache);
 	const tree = contentTree(new Uint8Array(CONTENT_TREE_SIZE));
@@ -51,15 +50,6 @@ export function verifyImage(image: TintImage, report: (finding: Finding) => void
 		whole = false;
 		report(finding);
 	});
-
-	/** The hash on record; undefined for that of zeros. */
-	function recordedHash(chunk: number): Uint8Array | undefined {
-		const page = hashes.leaf(chunk);
-		const at = (chunk % pageEntries) * HASH_SIZE;
-		if (page === undefined || at >= page.bytes.length) return undefined;
-		const hash = page.bytes.subarray(at, at + HASH_SIZE);
-		return sameBytes(hash, ZERO_HASH) ? undefined : hash;
-	}
 
 	/** What could not be read when the image was taken counts as zeros. */
 	function readContent(position: number, content: Uint8Array): void {
@@ -78,7 +68,7 @@ export function verifyImage(image: TintImage, report: (finding: Finding) => void
 		readContent(chunk * chunkSize, content);
 		if (!hashed) return;
 		const hash = contentHash(content);
-		const recorded = recordedHash(chunk) ?? zeroContentHash(length);
+		const recorded = lookup.hash(chunk) ?? zeroContentHash(length);
 		const leaves = Math.ceil(length / LEAF_SIZE);
 		if (!sameBytes(hash, recorded)) {
 			throw new DiskError('corrupt', 'tint/chunk-hash', `the content of chunk ${chunk} does not match its hash`, {

@@ -247,7 +247,6 @@ test('features that are not known are refused by name or number', t => {
 	const original = writeImage(smallDisk(), SMALL).bytes();
 	for (const [bit, name] of [
 		[0, /: encrypted$/],
-		[2, /: chained$/],
 		[3, /: unfinished$/],
 		[17, /: bit 17$/],
 	] as const) {

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {tint} from '../../../formats/tint/index.ts';
-import type {Disk, DiskWriter, Finding, OpenContext, WriterPlan} from '../../../src/core/disk.ts';
+import type {Disk, DiskWriter, Finding, Mark, OpenContext, WriterPlan} from '../../../src/core/disk.ts';
+import {DiskError} from '../../../src/core/error.ts';
 import {checked} from '../../../src/core/sources/checked.ts';
 import type {ByteSink, ByteSource} from '../../../src/core/source.ts';
 
@@ -76,6 +77,94 @@ export type Options = Readonly<Record<string, string | number | boolean>>;
 
 export function makePlan(size: number, options: Options = {}, sectorSize = 512): WriterPlan {
 	return creator().plan({size, sectorSize, options, id: IMAGE_ID, timestamp: TIMESTAMP});
+}
+
+/** A mark on the disk rather than on a piece. */
+export interface DiskMark {
+	readonly position: number;
+	readonly length: number;
+	readonly kind: Mark['kind'];
+}
+
+export interface WriteOptions {
+	readonly options?: Options;
+	/** In order, without overlap. */
+	readonly marks?: readonly DiskMark[];
+	readonly id?: Uint8Array;
+	readonly parent?: () => Disk;
+	readonly threads?: number;
+	/** Of the order in which threads write. */
+	readonly seed?: number;
+	/** Whether pieces of one kind are told by `mark`. */
+	readonly long?: boolean;
+}
+
+export interface Written {
+	readonly file: SparseFile;
+	readonly facts: Readonly<Record<string, unknown>>;
+}
+
+function marksOf(marks: readonly DiskMark[], position: number, length: number): Mark[] {
+	return marks
+		.map(({position: start, length: count, kind}) => {
+			const from = Math.max(start, position);
+			return {offset: from - position, length: Math.min(start + count, position + length) - from, kind};
+		})
+		.filter(mark => mark.length > 0);
+}
+
+/** Writes a disk through several writers that take turns as threads do. */
+export function writeDisk(content: Uint8Array, given: WriteOptions = {}): Written {
+	const {options = {}, marks = [], id = IMAGE_ID, parent, threads = 1, seed = 1, long = false} = given;
+	const sink = sparseFile();
+	const request = {size: content.length, sectorSize: 512, options, id, timestamp: TIMESTAMP};
+	const plan = creator().plan(request, parent?.());
+	// What crosses to another thread: a structured clone, whose shared memory stays shared.
+	const writers = Array.from({length: threads}, () => creator().open(structuredClone(plan), sink, parent?.()));
+	const waiting: ((() => void) | undefined)[] = writers.map(() => undefined);
+	const random = randomNumbers(seed);
+	const {pieceSize} = plan;
+	let turn = 0;
+	for (let position = 0; position < content.length; position += pieceSize) {
+		const number = threads === 1 ? 0 : Math.floor(random() * threads);
+		// A writer has one piece at a time; its write may come after later pieces of others have their places.
+		for (const [index, write] of waiting.entries()) {
+			if (write === undefined || (index !== number && random() < 0.5)) continue;
+			write();
+			waiting[index] = undefined;
+		}
+		const writer = writers[number];
+		const bytes = Uint8Array.from(content.subarray(position, position + pieceSize));
+		const inside = marksOf(marks, position, bytes.length);
+		const [first] = inside;
+		if (inside.length === 1 && first.length === bytes.length && long && turn++ % 3 !== 2) {
+			if (writer.mark === undefined) throw new Error('marks can be kept');
+			writer.mark(position, bytes.length, first.kind);
+		} else {
+			for (const {offset, length} of inside) bytes.fill(0, offset, offset + length);
+			writer.encode({position, bytes, marks: inside});
+			writer.reserve();
+		}
+		waiting[number] = () => writer.write();
+	}
+	for (const write of waiting) write?.();
+	finish(writers[threads - 1]);
+	const facts = Object.fromEntries(writers[threads - 1].describe().map(({key, value}) => [key, value]));
+	return {file: sink, facts};
+}
+
+/** Finds related files by what they hold alone, as among files side by side. */
+export function shelfContext(files: readonly SparseFile[], findings: Finding[]): OpenContext {
+	return {
+		openRelated(reference) {
+			for (const file of files) {
+				const source = file.source();
+				if (reference.matches?.(source) === true) return source;
+			}
+			throw new DiskError('not-found', 'gate/parent-not-found', 'it is not on the shelf');
+		},
+		warn: finding => findings.push(finding),
+	};
 }
 
 export function creator() {

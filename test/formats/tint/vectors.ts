@@ -1,6 +1,7 @@
 import {zstdCompressSync} from 'node:zlib';
 import {appendChunk, editPage, editRoot, toStreamed} from './craft.ts';
-import {randomNumbers, textBytes, writeImage} from './tools.ts';
+import {SpanKind} from '../../../src/core/disk.ts';
+import {open, randomNumbers, textBytes, writeDisk, writeImage} from './tools.ts';
 
 /** A file under testdata/tint and the disk in it. */
 export interface Vector {
@@ -9,6 +10,8 @@ export interface Vector {
 	readonly disk: Uint8Array;
 	/** `[start, end)` of what must fail. */
 	readonly unreadable: readonly (readonly [number, number])[];
+	/** Names of the other files of its chain. */
+	readonly chain?: readonly string[];
 	readonly make: () => Uint8Array;
 }
 
@@ -65,6 +68,29 @@ function makeStates(): Uint8Array {
 	return bytes;
 }
 
+/** The plain disk a while later: chunk 1 is a copy of chunk 0, chunk 2 free, chunk 3 changed and excluded in part. */
+function laterDisk(): Uint8Array {
+	const disk = plainDisk();
+	disk.copyWithin(CHUNK, 0, CHUNK);
+	disk.fill(0, 2 * CHUNK, 3 * CHUNK);
+	disk.set(MIXED_TEXT, 3 * CHUNK);
+	return disk;
+}
+
+function makeLater(): Uint8Array {
+	const base = writeImage(plainDisk(), {'chunk-size': CHUNK});
+	const {file} = writeDisk(laterDisk(), {
+		id: Uint8Array.from({length: 16}, (_, index) => 0xf0 - index),
+		parent: () => open(base.source()).disk,
+		marks: [
+			{position: 2 * CHUNK, length: CHUNK, kind: SpanKind.free},
+			{position: 3 * CHUNK + 512, length: 1024, kind: SpanKind.excluded},
+			{position: 3 * CHUNK + 2048, length: 512, kind: SpanKind.unreadable},
+		],
+	});
+	return file.bytes();
+}
+
 export const VECTORS: readonly Vector[] = [
 	{
 		name: 'lz4.tint',
@@ -86,5 +112,12 @@ export const VECTORS: readonly Vector[] = [
 			[4 * CHUNK + 512, 4 * CHUNK + 1024],
 		],
 		make: makeStates,
+	},
+	{
+		name: 'incremental.tint',
+		disk: laterDisk(),
+		unreadable: [[3 * CHUNK + 2048, 3 * CHUNK + 2560]],
+		chain: ['lz4.tint'],
+		make: makeLater,
 	},
 ];
