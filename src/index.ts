@@ -1,6 +1,8 @@
 /** The library: everything here is public, and nothing else is. */
 export {ALL_FORMATS} from '../formats/index.ts';
 export {ALL_FILE_SYSTEMS} from '../mount/filesystems/index.ts';
+export {capture, type CaptureOptions, type CaptureResult, type FreeSpace} from './capture/capture.ts';
+export type {Excludable, Exclusion} from './capture/excluded.ts';
 export {type CompareOptions, compareDisks, type Comparison, type DifferentRange} from './compare/compare.ts';
 export {
 	type MountEnd,
@@ -11,7 +13,8 @@ export {
 	type UnmountResult,
 } from '../mount/index.ts';
 export {mountImage} from '../mount/mount-image.ts';
-export {convert, type ConvertOptions, type ConvertProgress, type ConvertResult} from './convert/convert.ts';
+export type {ConvertProgress, ConvertResult} from './convert/conversion.ts';
+export {convert, type ConvertOptions} from './convert/convert.ts';
 export {
 	type CreateRequest,
 	type Disk,
@@ -57,8 +60,10 @@ export {
 	type ExtractProgress,
 	type ExtractResult,
 } from './extract/extract.ts';
+export {identify, type IdentifyOptions, type Identity} from './identify/identify.ts';
 export {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from './image/image.ts';
 export {formatPath, type Resolved, type ResolveOptions, resolvePath} from './image/paths.ts';
 export {imageTree} from './image/tree.ts';
+export {restore, type RestoreOptions, type RestoreProgress, type RestoreResult} from './restore/restore.ts';
 export {type UnreadableRange, verifyImage, type VerifyOptions, type VerifyReport} from './verify/verify.ts';
 export type {Problem as VolumeProblem, VolumeReport} from './verify/volume.ts';

@@ -33,9 +33,24 @@ export const ALL_COMMANDS: readonly CommandEntry[] = [
 		load: async () => (await import('./convert.ts')).convertCommand,
 	},
 	{
+		usage: 'restore <image> <target>',
+		describe: 'Write the disk in an image to a block device or a raw file',
+		load: async () => (await import('./restore.ts')).restoreCommand,
+	},
+	{
+		usage: 'capture <source> <target>',
+		describe: 'Take a compressed image of a disk, all of it or what changed',
+		load: async () => (await import('./capture.ts')).captureCommand,
+	},
+	{
 		usage: 'compare <first> <second>',
 		describe: 'Compare the content of two images, whatever their formats',
 		load: async () => (await import('./compare.ts')).compare,
+	},
+	{
+		usage: 'id <image>',
+		describe: 'Print the id of the content, the same in every format',
+		load: async () => (await import('./id.ts')).id,
 	},
 	{
 		usage: 'verify <image>',

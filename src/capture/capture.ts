@@ -1,0 +1,152 @@
+import {readFileSync, statSync} from 'node:fs';
+import {basename} from 'node:path';
+import type {Finding} from '../core/disk.ts';
+import {DiskError} from '../core/error.ts';
+import {type ConvertResult, runConversion} from '../convert/conversion.ts';
+import {createRequest, type TargetOptions, writableFormat} from '../convert/convert.ts';
+import {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from '../image/image.ts';
+import {excludedRanges, type Excludable, type Exclusion} from './excluded.ts';
+
+export interface CaptureOptions extends Omit<OpenImageOptions, 'parent'>, TargetOptions {
+	/** An earlier capture: only what differs from it is stored. */
+	readonly parent?: string;
+	/** Numbers of the volumes to keep, with the partition table; all when absent. */
+	readonly volumes?: readonly number[];
+	/** Takes free space as well. */
+	readonly allBlocks?: boolean;
+	readonly exclude?: readonly Excludable[];
+}
+
+export interface CaptureResult extends ConvertResult {
+	readonly exclusions: readonly Exclusion[];
+	readonly freeSpace: readonly FreeSpace[];
+}
+
+/** What became of a volume's free space. */
+export interface FreeSpace {
+	readonly volume: number;
+	readonly skipped: boolean;
+	readonly reason: string;
+}
+
+/**
+ * Takes an image of a disk: of a block device, or of any image that can be read. Free space of clean, known file
+ * systems is skipped; parts that cannot be read are recorded as unreadable. Throws what `convert` throws.
+ */
+export async function capture(source: string, target: string, options: CaptureOptions = {}): Promise<CaptureResult> {
+	const {parent: parentPath, exclude = [], volumes, ...opening} = options;
+	options.signal?.throwIfAborted();
+	const kind = writableFormat(target, options);
+	if (kind.creator.keepsMarks !== true) {
+		throw new DiskError('invalid', 'capture/format', `${kind.format.name} cannot tell what was left out from zeros`, {
+			hint: 'capture to .tint, or use convert',
+		});
+	}
+	const image = openImage(source, withoutParent(opening));
+	let parent: OpenedDisk | undefined;
+	try {
+		checkVolumes(image, volumes);
+		if (parentPath !== undefined) parent = openDisk(parentPath);
+		const {ranges, exclusions} = excludedRanges(image, {exclude, ...(volumes !== undefined && {volumes})});
+		const freeSpace = image.volumes
+			.filter(({number}) => volumes === undefined || volumes.includes(number))
+			.map(volume => freeSpaceOf(volume, options.allBlocks ?? false));
+		const skipFreeOf = freeSpace.filter(({skipped}) => skipped).map(({volume}) => volume);
+		const metadata = {
+			source: {name: basename(source), format: image.disk.format, ...hardwareOf(source)},
+			...(exclusions.length > 0 && {
+				excluded: exclusions.map(({volume, path, bytes, reason}) => ({volume, path, bytes, reason})),
+			}),
+		};
+		const writer = {...options.writer, metadata: JSON.stringify(metadata)};
+		const result = await runConversion(
+			{
+				opened: image,
+				target,
+				...kind,
+				request: createRequest(image.disk, {...options, writer}),
+				view: {excluded: ranges, skipFreeOf},
+				tolerant: true,
+				...(parent !== undefined && {parent}),
+			},
+			options,
+		);
+		return {...result, findings: [...mountedSource(source), ...result.findings], exclusions, freeSpace};
+	} finally {
+		parent?.[Symbol.dispose]();
+		image[Symbol.dispose]();
+	}
+}
+
+function withoutParent(options: Omit<CaptureOptions, 'parent'>): OpenImageOptions {
+	const {format, sectorSize, allowedFolders} = options;
+	return {
+		...(format !== undefined && {format}),
+		...(sectorSize !== undefined && {sectorSize}),
+		...(allowedFolders !== undefined && {allowedFolders}),
+	};
+}
+
+function checkVolumes(image: Image, volumes: readonly number[] | undefined): void {
+	const missing = volumes?.find(number => !image.volumes.some(volume => volume.number === number));
+	if (missing === undefined) return;
+	const known = image.volumes.map(volume => volume.number).join(', ');
+	throw new DiskError('not-found', 'capture/no-volume', `there is no volume ${missing} on this disk`, {
+		hint: `its volumes are ${known}; tintype info shows them`,
+	});
+}
+
+/** Whether a file system may say what is free: one in doubt could call free what is in use. */
+function freeSpaceOf({number: volume, fileSystem, findings}: Volume, allBlocks: boolean): FreeSpace {
+	const kept = (reason: string): FreeSpace => ({volume, skipped: false, reason});
+	if (allBlocks) return kept('all blocks were asked for');
+	if (fileSystem === undefined) return kept('its file system is not known');
+	if (fileSystem.allocated === undefined) return kept(`${fileSystem.type} does not say what is free`);
+	const doubt = findings.find(({severity}) => severity !== 'note');
+	return doubt === undefined ? {volume, skipped: true, reason: 'clean'} : kept(doubt.message);
+}
+
+/** Model and serial number of a disk, where the system tells. */
+function hardwareOf(source: string): {model?: string; serial?: string} {
+	const stat = statSync(source);
+	if (!stat.isBlockDevice()) return {};
+	const folder = `/sys/dev/block/${deviceNumbers(stat.rdev)}/device`;
+	const facts: {model?: string; serial?: string} = {};
+	for (const key of ['model', 'serial'] as const) {
+		try {
+			const value = readFileSync(`${folder}/${key}`, 'latin1').trim();
+			if (value !== '') facts[key] = value;
+		} catch {
+			// Not every kind of disk has it.
+		}
+	}
+	return facts;
+}
+
+/** `8:1`, as the kernel's tables name a device. */
+function deviceNumbers(device: number): string {
+	const major = ((device >>> 8) & 0xfff) + Math.floor(device / 2 ** 44) * 0x1000;
+	const minor = (device & 0xff) + ((device >>> 12) & 0xf_ff00);
+	return `${major}:${minor}`;
+}
+
+/** A disk that is in use changes while it is read. */
+function mountedSource(source: string): Finding[] {
+	const stat = statSync(source);
+	if (!stat.isBlockDevice()) return [];
+	const numbers = deviceNumbers(stat.rdev);
+	let table: string;
+	try {
+		table = readFileSync('/proc/self/mountinfo', 'latin1');
+	} catch {
+		return [];
+	}
+	if (!table.split('\n').some(line => line.split(' ')[2] === numbers)) return [];
+	return [
+		{
+			code: 'capture/source-mounted',
+			severity: 'warning',
+			message: `${source} is mounted: what changed while it was read may be of different moments`,
+		},
+	];
+}

@@ -1,0 +1,93 @@
+import {capture, type CaptureResult} from '../../capture/capture.ts';
+import {EXCLUDABLE, type Excludable} from '../../capture/excluded.ts';
+import {DiskError} from '../../core/error.ts';
+import {defineCommand, valueOption} from '../command.ts';
+import {ExitCode} from '../exit-code.ts';
+import {jsonOption, openingOptions, openOptions, progressOption} from '../options.ts';
+import {outLine} from '../output.ts';
+import {renderConversion} from '../render/conversion.ts';
+import {safe} from '../render/error.ts';
+import {outJson} from '../render/json.ts';
+import {formatSize} from '../render/size.ts';
+import {targetOptions, targetValues, withWriterOptions} from '../target-options.ts';
+
+const kinds = Object.keys(EXCLUDABLE) as Excludable[];
+const {parent: _, ...sourceOptions} = openingOptions;
+
+export const captureCommand = defineCommand({
+	interruptible: true,
+	examples: [
+		['capture /dev/sda monday.tint', 'a whole disk, without its free space'],
+		['capture /dev/sda tuesday.tint --parent monday.tint', 'only what changed since'],
+		['capture disk.vhdx c.tint --volumes 1,3 --exclude pagefile,hibernation', 'two volumes and the partition table'],
+	],
+	build: yargs =>
+		withWriterOptions(yargs)
+			.positional('source', {type: 'string', demandOption: true, describe: 'a block device, or any image'})
+			.positional('target', {type: 'string', demandOption: true, describe: 'the .tint file to write'})
+			.options({
+				parent: valueOption({type: 'string', describe: 'an earlier capture: store only what differs from it'}),
+				volumes: valueOption({type: 'string', describe: 'numbers of the volumes to keep, as in 1,3'}),
+				'all-blocks': {type: 'boolean', default: false, describe: 'take free space as well'},
+				exclude: valueOption({type: 'string', describe: `content to leave out: ${kinds.join(', ')}`}),
+				...targetOptions,
+				...jsonOption,
+				...progressOption,
+				...sourceOptions,
+			}),
+	async run(args, context) {
+		const {source, target, parent, allBlocks} = args;
+		const volumes = args.volumes === undefined ? undefined : listOf(args.volumes).map(volumeNumber);
+		const exclude = listOf(args.exclude ?? '').map(excludable);
+		const values = targetValues(args);
+		const opening = openOptions({...args, parent: undefined});
+		const result = await context.withProgress(onProgress =>
+			capture(source, target, {
+				...opening,
+				...values,
+				allBlocks,
+				exclude,
+				...(volumes !== undefined && {volumes}),
+				...(parent !== undefined && {parent}),
+				onProgress,
+				signal: context.signal,
+			}),
+		);
+		if (args.json) outJson(result);
+		else {
+			for (const finding of result.findings) context.finding(finding);
+			for (const line of [...renderConversion(source, result), ...renderOmissions(result)]) outLine(line);
+		}
+		return result.unreadable > 0 ? ExitCode.found : ExitCode.good;
+	},
+});
+
+function listOf(text: string): string[] {
+	return text.split(',').filter(part => part !== '');
+}
+
+function volumeNumber(text: string): number {
+	if (/^\d+$/.test(text)) return Number(text);
+	throw new DiskError('invalid', 'cli/volumes', `--volumes takes numbers, as in 1,3; ${text} is none`);
+}
+
+function excludable(text: string): Excludable {
+	const found = kinds.find(kind => kind === text);
+	if (found !== undefined) return found;
+	throw new DiskError('invalid', 'cli/exclude', `--exclude does not know ${text}`, {
+		hint: `it knows ${kinds.join(', ')}`,
+	});
+}
+
+function renderOmissions({exclusions, freeSpace, unreadable}: CaptureResult): string[] {
+	const lines = freeSpace.map(({volume, skipped, reason}) =>
+		skipped ? `  free space of volume ${volume}: skipped` : `  free space of volume ${volume}: kept, ${safe(reason)}`,
+	);
+	for (const {volume, path, bytes, reason} of exclusions) {
+		lines.push(
+			`  left out of volume ${volume}: ${path === '' ? 'all of it' : safe(path)}, ${formatSize(bytes)} (${reason})`,
+		);
+	}
+	if (unreadable > 0) lines.push(`  unreadable: ${formatSize(unreadable)}, recorded as such`);
+	return lines;
+}
