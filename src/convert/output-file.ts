@@ -162,7 +162,7 @@ function checkTarget(path: string, force: boolean, sources: readonly OpenedFile[
 		});
 	}
 	if (!stat.isFile()) {
-		const hint = 'convert writes files; devices are written by restore';
+		const hint = 'only tintype restore writes devices';
 		throw new DiskError('refused', 'output/not-a-file', `${path} is a device or another special file`, {where, hint});
 	}
 	if (!force) {

@@ -214,6 +214,12 @@ export interface DiskWriter {
 	 * one thread at a time, in rising order among the pieces; `write` follows.
 	 */
 	readonly mark?: (position: number, length: number, kind: Mark['kind']) => void;
+	/**
+	 * Present where the creator has `resume`: brings to the medium a state from which writing can be taken up again when
+	 * it is cut short. Called while no piece is between `reserve` and `write` in any thread, when all pieces below
+	 * `position`, a multiple of `pieceSize`, have been offered or passed over.
+	 */
+	readonly checkpoint?: (position: number) => void;
 	/** Writes indexes and tables. Without the root nobody would take the file for whole. */
 	writeTables(): void;
 	/** Writes the header that makes the file valid, and sets its final size. */
@@ -222,12 +228,24 @@ export interface DiskWriter {
 	describe(): readonly Fact[];
 }
 
+export interface ResumedPlan {
+	readonly plan: WriterPlan;
+	/** Where on the disk to go on. */
+	readonly position: number;
+}
+
 export interface DiskCreator {
 	readonly options: readonly WriterOption[];
 	/** Whether it can record that a run is free, excluded or unreadable, and what it shares with a parent. */
 	readonly keepsMarks?: boolean;
 	/** Checks the request and lays the output out. Pure: it touches no file. */
 	plan(request: CreateRequest, parent?: Disk): WriterPlan;
+	/**
+	 * Plans to go on with a file whose writing was cut short, from its last checkpoint; `request` as for `plan`, but for
+	 * the id, which is that of the file. Pieces below `position` must not be offered again. Throws `invalid` where the
+	 * file is finished, or of another disk or parent.
+	 */
+	readonly resume?: (request: CreateRequest, file: ByteSource, parent?: Disk) => ResumedPlan;
 	/** Called in every thread with the plan made by `plan`, and its own disk of the parent where there is one. */
 	open(plan: WriterPlan, sink: ByteSink, parent?: Disk): DiskWriter;
 }
