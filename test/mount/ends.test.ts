@@ -178,6 +178,7 @@ testMounting(
 		const {code, said: complaint} = await ask('dd', `if=${file}`, 'iflag=direct', 'bs=1M', 'of=/dev/null');
 		t.is(code, 1);
 		t.regex(complaint, /Input\/output error/);
+		await upper.said('problem');
 		t.true(upper.events.some(event => event.kind === 'problem' && event.code === 'file/read'));
 		upper.child.kill('SIGINT');
 		t.is(await upper.exit, 0);
@@ -210,6 +211,7 @@ testMounting(test, ['mkfs.ext4'], 'an image that stops answering gives EIO, and 
 			t.is(code, 1);
 			t.regex(said, /Input\/output error/);
 		}
+		await upper.said('problem');
 		t.true(upper.events.some(event => event.kind === 'problem' && event.code === 'mount/too-long'));
 		upper.child.kill('SIGINT');
 		t.like(await upper.said('ended'), {reason: 'unmounted'});
