@@ -110,6 +110,7 @@ testMounting(test, [], 'a request that throws is answered EIO, and its defect is
 		t.true(complaint.includes('Input/output error'), complaint);
 	}
 	t.is(readFileSync(join(folder, 'hello.txt')).length, 1000);
+	await said('problem');
 	const codes = new Set(events.map(event => event.kind === 'problem' && event.code));
 	t.true(codes.has('memory/corrupt') && codes.has('defect'), JSON.stringify(events));
 });
@@ -124,6 +125,7 @@ testMounting(test, [], 'a request that never ends is answered EIO, and its worke
 		t.true(complaint.includes('Input/output error'), complaint);
 	}
 	t.is(readFileSync(join(folder, 'hello.txt')).length, 1000);
+	await said('problem');
 	t.true(events.some(event => event.kind === 'problem' && event.code === 'mount/too-long' && event.request === 'READ'));
 	child.kill('SIGINT');
 	t.is(await exit, 0);
@@ -137,6 +139,7 @@ testMounting(test, [], 'a worker that exhausts its heap is replaced, and its req
 	t.is(code, 1);
 	t.true(complaint.includes('Input/output error'), complaint);
 	t.is(readFileSync(join(folder, 'hello.txt')).length, 1000);
+	await said('problem');
 	t.true(
 		events.some(event => event.kind === 'problem' && event.request === 'READ'),
 		JSON.stringify(events),
