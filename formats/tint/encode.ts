@@ -29,6 +29,10 @@ export interface EncodedChunk {
 	place: number;
 	/** Undefined for zeros. */
 	hash: Uint8Array | undefined;
+	/** Content that looked known already, and was not compressed for that reason. */
+	deferred: Uint8Array | undefined;
+	/** The frame of such a chunk that had to be compressed after all. */
+	late: Uint8Array | undefined;
 }
 
 export interface EncodedPiece {
@@ -45,6 +49,8 @@ export interface EncodedPiece {
 export interface PieceEncoder {
 	/** Compresses, checks and hashes. Replaces what was encoded before. */
 	encode(position: number, bytes: Uint8Array, marks: readonly Mark[]): EncodedPiece;
+	/** Compresses a deferred chunk after all: what looked known has been forgotten meanwhile. */
+	encodeLate(chunk: EncodedChunk): void;
 	/** The frames that have a place, with the first one's number given; valid until the next `encode`. */
 	frames(firstNumber: number): Uint8Array;
 }
@@ -59,6 +65,12 @@ export type Inherit = (
 	plain: Uint8Array | undefined,
 	into: Reference,
 ) => boolean;
+
+/**
+ * Whether some content seems to be in the image already. The answer may be wrong, since other threads are at work: it
+ * only saves the time of compressing what will turn out to be a duplicate.
+ */
+export type SeemsKnown = (hash: Uint8Array) => boolean;
 
 const STATES = {
 	[SpanKind.free]: ChunkState.free,
@@ -78,6 +90,7 @@ export function pieceEncoder(
 	chunkSize: number,
 	pieceSize: number,
 	inherit: Inherit | undefined,
+	seemsKnown: SeemsKnown,
 ): PieceEncoder {
 	const most = pieceSize / chunkSize;
 	const staging = new Uint8Array(most * frameLength(chunkSize + mapLength(chunkSize)));
@@ -96,6 +109,8 @@ export function pieceEncoder(
 			frame: 0,
 			place: -1,
 			hash: undefined,
+			deferred: undefined,
+			late: undefined,
 		});
 	}
 	const piece = {
@@ -108,27 +123,37 @@ export function pieceEncoder(
 	/** Bytes of the staging area in use. */
 	let staged = 0;
 
-	/** Puts the payload into the staging area behind room for its header; returns its length. */
-	function encodePayload(plain: Uint8Array, reference: Reference): number {
-		const start = staged + FRAME_SIZE;
+	/** Puts the payload into `target` from `start`; returns its length. */
+	function encodePayload(plain: Uint8Array, reference: Reference, target: Uint8Array, start: number): number {
 		const limit = plain.length - Math.ceil(plain.length * LEAST_GAIN);
-		const length = codec.encode(plain, staging.subarray(start, start + limit));
+		const length = codec.encode(plain, target.subarray(start, start + limit));
 		reference.codec = length > 0 ? codec.id : CodecId.stored;
 		if (length > 0) return length;
-		staging.set(plain, start);
+		target.set(plain, start);
 		return plain.length;
 	}
 
-	function encodeFrame(chunk: EncodedChunk, plain: Uint8Array, state: ChunkState): void {
+	/** Puts a frame, but for its header, into `target` at `at`. */
+	function encodeFrame(
+		chunk: EncodedChunk,
+		plain: Uint8Array,
+		state: ChunkState,
+		target: Uint8Array,
+		at: number,
+	): void {
 		const {reference} = chunk;
+		const start = at + FRAME_SIZE;
 		chunk.plainLength = plain.length;
 		reference.state = state;
-		const length = encodePayload(plain, reference);
-		const start = staged + FRAME_SIZE;
+		const length = encodePayload(plain, reference, target, start);
 		chunk.frame = frameLength(length);
-		staging.fill(0, start + length, staged + chunk.frame);
+		target.fill(0, start + length, at + chunk.frame);
 		reference.length = length;
-		reference.check = crc32c(staging.subarray(start, start + length));
+		reference.check = crc32c(target.subarray(start, start + length));
+	}
+
+	function stageFrame(chunk: EncodedChunk, plain: Uint8Array, state: ChunkState): void {
+		encodeFrame(chunk, plain, state, staging, staged);
 		staged += chunk.frame;
 	}
 
@@ -141,6 +166,8 @@ export function pieceEncoder(
 		chunk.frame = 0;
 		chunk.place = -1;
 		chunk.hash = undefined;
+		chunk.deferred = undefined;
+		chunk.late = undefined;
 		if (kind !== ChunkState.data && kind !== ChunkState.mixed) {
 			reference.state = kind;
 			return;
@@ -153,14 +180,19 @@ export function pieceEncoder(
 			const both = mixed.subarray(0, length);
 			both.set(plain);
 			both.set(map.subarray(0, length - plain.length), plain.length);
-			if (inherit?.(number, chunk.hash, both, reference) !== true) encodeFrame(chunk, both, ChunkState.mixed);
+			if (inherit?.(number, chunk.hash, both, reference) !== true) stageFrame(chunk, both, ChunkState.mixed);
 		} else if (zero) {
 			reference.state = ChunkState.zero;
 		} else if (isFill(plain)) {
 			reference.state = ChunkState.fill;
 			reference.check = plain[0];
 		} else if (inherit?.(number, chunk.hash, undefined, reference) !== true) {
-			encodeFrame(chunk, plain, ChunkState.data);
+			if (chunk.hash !== undefined && seemsKnown(chunk.hash)) {
+				chunk.deferred = plain;
+				reference.state = ChunkState.data;
+			} else {
+				stageFrame(chunk, plain, ChunkState.data);
+			}
 		}
 	}
 
@@ -211,16 +243,28 @@ export function pieceEncoder(
 			piece.root = zero ? undefined : treeRoot(hashes);
 			return piece;
 		},
+		encodeLate(chunk) {
+			const {deferred} = chunk;
+			if (deferred === undefined) throw new Error(`chunk ${chunk.number} was not deferred`);
+			chunk.late = new Uint8Array(frameLength(deferred.length));
+			encodeFrame(chunk, deferred, ChunkState.data, chunk.late, 0);
+		},
 		frames(firstNumber) {
 			let number = firstNumber;
 			let length = 0;
+			const someLate = chunks.some(({late}, index) => index < piece.count && late !== undefined);
+			// A late frame may go before staged ones, which it must not overwrite.
+			const target = someLate ? new Uint8Array(staging.length) : staging;
+			const targetView = someLate ? viewOf(target) : view;
 			for (let i = 0; i < piece.count; i++) {
-				const {reference, plainLength, offset, frame, place, number: subject} = chunks[i];
+				const {reference, plainLength, offset, frame, place, late, number: subject} = chunks[i];
 				if (place === -1) continue;
 				// Frames that turned out not to be needed leave gaps, which those behind them close.
-				if (place !== offset) staging.copyWithin(place, offset, offset + frame);
+				if (late !== undefined) target.set(late.subarray(0, frame), place);
+				else if (someLate) target.set(staging.subarray(offset, offset + frame), place);
+				else if (place !== offset) staging.copyWithin(place, offset, offset + frame);
 				length = place + frame;
-				writeFrameHeader(staging, view, place, imageId, {
+				writeFrameHeader(target, targetView, place, imageId, {
 					type: FrameType.chunk,
 					codec: reference.codec,
 					level: 0,
@@ -232,7 +276,7 @@ export function pieceEncoder(
 					payloadChecksum: reference.check,
 				});
 			}
-			return staging.subarray(0, length);
+			return target.subarray(0, length);
 		},
 	};
 }

@@ -65,10 +65,13 @@ function slotOf(sequence: number): number {
 function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): DiskWriter {
 	const {size, sectorSize, chunkSize, pieceSize, pageEntries, imageId, timestamp, comment, run} = plan;
 	const codec = plan.codec === 'lz4' ? lz4Codec() : zstdCodec(plan.level);
-	const encoder = pieceEncoder(imageId, run, codec, chunkSize, pieceSize, parentOf(plan, parent));
 	const {counters, unreadable, tree: treeMemory, indexPages, hashPages, dedup} = sharedState(plan);
 	const tree = contentTree(treeMemory);
 	const known = dedupTable(dedup);
+	/** Where a look at what others are changing leaves what it found; nobody reads it. */
+	const glimpsed = newReference();
+	const seemsKnown = (hash: Uint8Array): boolean => known.find(hash, glimpsed);
+	const encoder = pieceEncoder(imageId, run, codec, chunkSize, pieceSize, parentOf(plan, parent), seemsKnown);
 	const shapes = treeShapes(plan);
 	const indexOn = (memory: Uint8Array) => pageWriter(memory, {...shapes.index, place: placePage(FrameType.indexPage)});
 	const hashesOn = (memory: Uint8Array) => pageWriter(memory, {...shapes.hashes, place: placePage(FrameType.hashPage)});
@@ -121,9 +124,9 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 
 	/** Gives a chunk's frame its place, unless the same content has one. */
 	function placeChunk(chunk: EncodedChunk): void {
-		const {reference, hash, frame} = chunk;
+		const {reference, hash, deferred} = chunk;
 		const plain = reference.state === ChunkState.data ? hash : undefined;
-		if (frame === 0) {
+		if (chunk.frame === 0 && deferred === undefined) {
 			if (plain !== undefined && known.insert(plain, reference)) counters[Counter.forgotten]++;
 			return;
 		}
@@ -132,9 +135,10 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 			if (reference.file === 0) counters[Counter.duplicates]++;
 			return;
 		}
+		if (deferred !== undefined) encoder.encodeLate(chunk);
 		chunk.place = counters[Counter.next] - framesAt;
 		reference.position = counters[Counter.next];
-		counters[Counter.next] += frame;
+		counters[Counter.next] += chunk.frame;
 		counters[Counter.frames]++;
 		counters[Counter.storedBytes] += reference.length;
 		if (plain !== undefined && known.insert(plain, reference)) counters[Counter.forgotten]++;

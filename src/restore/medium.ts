@@ -5,7 +5,8 @@ import {errnoName} from '../core/system/libc.ts';
 import {fileSink} from '../convert/file-sink.ts';
 import {BLOCK} from './content.ts';
 import type {TargetFile} from './job.ts';
-import {dropCache, punchHole, startWriting, waitWritten, zeroOut} from './system.ts';
+import {startWriteBack} from '../core/system/write-back.ts';
+import {dropCache, punchHole, waitWritten, zeroOut} from './system.ts';
 
 /** Bytes after which writing to the medium is started: what waits in memory stays little, so that a sync is short. */
 const WINDOW = 64 << 20;
@@ -39,7 +40,7 @@ export function openMedium({descriptor, name, isDevice, isNew}: TargetFile): Med
 		const end = position + length;
 		if (pending < WINDOW || end <= from) return;
 		try {
-			startWriting(descriptor, from, end - from);
+			startWriteBack(descriptor, from, end - from);
 			if (before.length > 0) waitWritten(descriptor, before.from, before.length);
 		} catch (error) {
 			throw failed('sync', before.from, error);

@@ -59,13 +59,6 @@ export function zeroOut(descriptor: number, position: number, length: number): b
 	return offered(() => ioctl(descriptor, BLKZEROOUT, range));
 }
 
-/** Starts writing a range to the medium, and does not wait. */
-export function startWriting(descriptor: number, position: number, length: number): void {
-	offered(() => {
-		if (syncRangeCall()(descriptor, position, length, SYNC_WRITE) !== 0) throw systemError('sync_file_range');
-	});
-}
-
 /** Waits until a range is written. Only a sync makes it last. */
 export function waitWritten(descriptor: number, position: number, length: number): void {
 	offered(() => {
