@@ -1,10 +1,11 @@
-import {readFileSync, statSync} from 'node:fs';
+import {statSync} from 'node:fs';
 import {basename} from 'node:path';
 import type {Finding} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import {type ConvertResult, runConversion} from '../convert/conversion.ts';
 import {createRequest, type TargetOptions, writableFormat} from '../convert/convert.ts';
 import {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from '../image/image.ts';
+import {type BlockDevice, blockDevice, deviceNumber, usesOf} from '../work/block-device.ts';
 import {excludedRanges, type Excludable, type Exclusion} from './excluded.ts';
 
 export interface CaptureOptions extends Omit<OpenImageOptions, 'parent'>, TargetOptions {
@@ -45,15 +46,22 @@ export async function capture(source: string, target: string, options: CaptureOp
 	const image = openImage(source, withoutParent(opening));
 	let parent: OpenedDisk | undefined;
 	try {
+		const device = deviceOf(source);
+		const inUse = usesFound(device);
 		checkVolumes(image, volumes);
 		if (parentPath !== undefined) parent = openDisk(parentPath);
 		const {ranges, exclusions} = excludedRanges(image, {exclude, ...(volumes !== undefined && {volumes})});
 		const freeSpace = image.volumes
 			.filter(({number}) => volumes === undefined || volumes.includes(number))
-			.map(volume => freeSpaceOf(volume, options.allBlocks ?? false));
+			.map(volume => freeSpaceOf(volume, {allBlocks: options.allBlocks ?? false, inUse: inUse.length > 0}));
 		const skipFreeOf = freeSpace.filter(({skipped}) => skipped).map(({volume}) => volume);
 		const metadata = {
-			source: {name: basename(source), format: image.disk.format, ...hardwareOf(source)},
+			source: {
+				name: basename(source),
+				format: image.disk.format,
+				...(device?.model !== undefined && {model: device.model}),
+				...(device?.serial !== undefined && {serial: device.serial}),
+			},
 			...(exclusions.length > 0 && {
 				excluded: exclusions.map(({volume, path, bytes, reason}) => ({volume, path, bytes, reason})),
 			}),
@@ -71,7 +79,7 @@ export async function capture(source: string, target: string, options: CaptureOp
 			},
 			options,
 		);
-		return {...result, findings: [...mountedSource(source), ...result.findings], exclusions, freeSpace};
+		return {...result, findings: [...inUse, ...result.findings], exclusions, freeSpace};
 	} finally {
 		parent?.[Symbol.dispose]();
 		image[Symbol.dispose]();
@@ -97,56 +105,31 @@ function checkVolumes(image: Image, volumes: readonly number[] | undefined): voi
 }
 
 /** Whether a file system may say what is free: one in doubt could call free what is in use. */
-function freeSpaceOf({number: volume, fileSystem, findings}: Volume, allBlocks: boolean): FreeSpace {
+function freeSpaceOf(
+	{number: volume, fileSystem, findings}: Volume,
+	{allBlocks, inUse}: {readonly allBlocks: boolean; readonly inUse: boolean},
+): FreeSpace {
 	const kept = (reason: string): FreeSpace => ({volume, skipped: false, reason});
 	if (allBlocks) return kept('all blocks were asked for');
+	if (inUse) return kept('the disk is in use');
 	if (fileSystem === undefined) return kept('its file system is not known');
 	if (fileSystem.allocated === undefined) return kept(`${fileSystem.type} does not say what is free`);
 	const doubt = findings.find(({severity}) => severity !== 'note');
 	return doubt === undefined ? {volume, skipped: true, reason: 'clean'} : kept(doubt.message);
 }
 
-/** Model and serial number of a disk, where the system tells. */
-function hardwareOf(source: string): {model?: string; serial?: string} {
+/** What the system knows of a source that is a block device. */
+function deviceOf(source: string): BlockDevice | undefined {
 	const stat = statSync(source);
-	if (!stat.isBlockDevice()) return {};
-	const folder = `/sys/dev/block/${deviceNumbers(stat.rdev)}/device`;
-	const facts: {model?: string; serial?: string} = {};
-	for (const key of ['model', 'serial'] as const) {
-		try {
-			const value = readFileSync(`${folder}/${key}`, 'latin1').trim();
-			if (value !== '') facts[key] = value;
-		} catch {
-			// Not every kind of disk has it.
-		}
-	}
-	return facts;
+	return stat.isBlockDevice() ? blockDevice(deviceNumber(stat.rdev)) : undefined;
 }
 
-/** `8:1`, as the kernel's tables name a device. */
-function deviceNumbers(device: number): string {
-	const major = ((device >>> 8) & 0xfff) + Math.floor(device / 2 ** 44) * 0x1000;
-	const minor = (device & 0xff) + ((device >>> 12) & 0xf_ff00);
-	return `${major}:${minor}`;
-}
-
-/** A disk that is in use changes while it is read. */
-function mountedSource(source: string): Finding[] {
-	const stat = statSync(source);
-	if (!stat.isBlockDevice()) return [];
-	const numbers = deviceNumbers(stat.rdev);
-	let table: string;
-	try {
-		table = readFileSync('/proc/self/mountinfo', 'latin1');
-	} catch {
-		return [];
-	}
-	if (!table.split('\n').some(line => line.split(' ')[2] === numbers)) return [];
-	return [
-		{
-			code: 'capture/source-mounted',
-			severity: 'warning',
-			message: `${source} is mounted: what changed while it was read may be of different moments`,
-		},
-	];
+/** A disk that is in use changes while it is read: one finding for each use, partitions included. */
+function usesFound(device: BlockDevice | undefined): Finding[] {
+	const uses = device === undefined ? [] : usesOf(device);
+	return uses.map(use => ({
+		code: 'capture/source-in-use',
+		severity: 'warning',
+		message: `${use.device} is ${use.as}: the image may be of no one moment, and free space is taken as well`,
+	}));
 }

@@ -7,7 +7,7 @@ import type {OpenedFile} from '../core/recipe.ts';
 import {tryLock} from '../core/system/lock.ts';
 import {seekEnd} from '../core/system/seek.ts';
 import {openImage} from '../image/image.ts';
-import {belowDevice, blockDevice, type BlockDevice, deviceNumber, loopFiles, usesOf} from './block-device.ts';
+import {belowDevice, blockDevice, type BlockDevice, deviceNumber, loopFiles, usesOf} from '../work/block-device.ts';
 import type {TargetFile} from './job.ts';
 
 /** What a person is shown before a device is overwritten. */

@@ -192,3 +192,40 @@ declare(
 		t.is(fileSystem.stat(kept).size, 4);
 	},
 );
+
+declare(
+	test,
+	['losetup', 'mkfs.ext4', 'mount', 'umount'],
+	'a device in use is warned of, and its free space is kept',
+	async t => {
+		const folder = temporaryFolder(t);
+		const disk = join(folder, 'disk.raw');
+		writeFileSync(disk, Buffer.alloc(16 * MIB));
+		run('mkfs.ext4', ['-q', disk]);
+		const device = run('losetup', ['--find', '--show', disk]).trim();
+		t.teardown(() => run('losetup', ['--detach', device]));
+		const idle = await capture(device, join(folder, 'idle.tint'));
+		t.deepEqual(
+			idle.freeSpace.map(({skipped}) => skipped),
+			[true],
+		);
+		t.deepEqual(idle.findings, []);
+		const mounted = join(folder, 'mounted');
+		mkdirSync(mounted);
+		run('mount', ['-o', 'ro', device, mounted]);
+		try {
+			const used = await capture(device, join(folder, 'used.tint'));
+			t.deepEqual(
+				used.findings.map(({code, severity}) => [code, severity]),
+				[['capture/source-in-use', 'warning']],
+			);
+			t.regex(used.findings[0].message, /mounted on/);
+			t.deepEqual(
+				used.freeSpace.map(({skipped, reason}) => [skipped, reason]),
+				[[false, 'the disk is in use']],
+			);
+		} finally {
+			run('umount', [mounted]);
+		}
+	},
+);
