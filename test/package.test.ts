@@ -1,8 +1,8 @@
-import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import process from 'node:process';
-import {zstdDecompressSync} from 'node:zlib';
 import test, {type ExecutionContext} from 'ava';
+import {demoDisk} from './helpers/demo-disk.ts';
 import {temporaryFolder} from './helpers/temporary.ts';
 import {findTool, run} from './helpers/tools.ts';
 
@@ -31,7 +31,7 @@ test('the packed package installs and works in an empty folder', t => {
 	const home = install(t);
 	const program = join(home, 'node_modules/.bin/tintype');
 	const disk = join(home, 'disk.raw');
-	writeFileSync(disk, zstdDecompressSync(readFileSync(join(ROOT, 'testdata/demo/disk.raw.zst'))));
+	copyFileSync(demoDisk(), disk);
 
 	const {version} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {version: string};
 	t.regex(run(program, ['--version']), new RegExp(`^(tintype )?${version.replaceAll('.', String.raw`\.`)}`, 'm'));

@@ -1,16 +1,9 @@
-import {copyFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync} from 'node:fs';
+import {copyFileSync, existsSync, readdirSync, truncateSync} from 'node:fs';
 import {join} from 'node:path';
-import {zstdDecompressSync} from 'node:zlib';
 import test from 'ava';
-import {cachedFile, temporaryFolder} from '../helpers/temporary.ts';
+import {demoDisk} from '../helpers/demo-disk.ts';
+import {temporaryFolder} from '../helpers/temporary.ts';
 import {tintype, tintypeJson, tintypeOutput} from './run-tintype.ts';
-
-function demoDisk(): string {
-	const packed = join(import.meta.dirname, '../../testdata/demo/disk.raw.zst');
-	return cachedFile('demo-disk.raw', 'demo disk 1', path =>
-		writeFileSync(path, zstdDecompressSync(readFileSync(packed))),
-	);
-}
 
 test('a disk is captured, its increment is small, and both are looked into', t => {
 	const folder = temporaryFolder(t);

@@ -1,13 +1,12 @@
 import {spawn} from 'node:child_process';
-import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import {zstdDecompressSync} from 'node:zlib';
 import test, {type ExecutionContext} from 'ava';
 import {convert} from '../../src/convert/convert.ts';
 import {haveSharedTestdata, sharedImage} from '../helpers/shared-testdata.ts';
-import {cachedFile, temporaryFolder} from '../helpers/temporary.ts';
+import {demoDisk} from '../helpers/demo-disk.ts';
+import {temporaryFolder} from '../helpers/temporary.ts';
 
 const SEEDS = 500;
 /** What one operation on a hostile image may take. */
@@ -16,13 +15,6 @@ const MOST_MEMORY = 512 << 20;
 
 /** The run's first seed: fixed, so that a failure repeats; TINTYPE_SEED=1234 looks elsewhere. */
 const FIRST_SEED = Number(process.env['TINTYPE_SEED'] ?? 1);
-
-function demoDisk(): string {
-	const packed = join(import.meta.dirname, '../../testdata/demo/disk.raw.zst');
-	return cachedFile('demo-disk.raw', 'demo disk 1', path =>
-		writeFileSync(path, zstdDecompressSync(readFileSync(packed))),
-	);
-}
 
 /** Runs seeds in a child process and fails on a crash, a hang, a foreign exception or too much memory. */
 async function runMutations(t: ExecutionContext, image: string): Promise<void> {

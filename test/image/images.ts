@@ -1,20 +1,11 @@
 import {mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
-import {zstdDecompressSync} from 'node:zlib';
 import type {ExecutionContext} from 'ava';
 import {type Image, openImage, type OpenImageOptions} from '../../src/image/image.ts';
 import {cachedFile} from '../helpers/temporary.ts';
 import {run} from '../helpers/tools.ts';
 
 const MIB = 1 << 20;
-
-/** A GPT disk: 1 is FAT16 `ESP`, 2 is NTFS `Windows`, 3 is ext4 `Linux`. */
-export function demoDisk(): string {
-	const compressed = join(import.meta.dirname, '../../testdata/demo/disk.raw.zst');
-	return cachedFile('demo-disk.raw', 'testdata/demo, v1', path => {
-		writeFileSync(path, zstdDecompressSync(readFileSync(compressed)));
-	});
-}
 
 export const LINKS_TOOLS = ['sfdisk', 'mkfs.ext4', 'dd'];
 

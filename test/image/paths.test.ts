@@ -1,5 +1,6 @@
 import {linkSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {demoDisk} from '../helpers/demo-disk.ts';
 import test, {type ExecutionContext} from 'ava';
 import {DiskError} from '../../src/core/error.ts';
 import type {FileSystem} from '../../src/core/file-system.ts';
@@ -9,7 +10,7 @@ import {cachedFile} from '../helpers/temporary.ts';
 import {run, testWith} from '../helpers/tools.ts';
 import {isRoot} from '../helpers/mounting.ts';
 import {TOOLS as NTFS_TOOLS, whileMounted} from '../mount/filesystems/ntfs/recipes.ts';
-import {demoDisk, LINKS_TOOLS, linksDisk, opened} from './images.ts';
+import {LINKS_TOOLS, linksDisk, opened} from './images.ts';
 
 function demoTree(t: ExecutionContext): FileSystem {
 	return imageTree(opened(t, demoDisk()));

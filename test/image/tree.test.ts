@@ -1,5 +1,6 @@
 import {truncateSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
+import {demoDisk} from '../helpers/demo-disk.ts';
 import test from 'ava';
 import {printable} from '../../src/core/bytes/text.ts';
 import {newSpan, readsAsZero, SpanKind} from '../../src/core/disk.ts';
@@ -13,7 +14,7 @@ import {isRoot} from '../helpers/mounting.ts';
 import {cachedFile} from '../helpers/temporary.ts';
 import {run, testWith} from '../helpers/tools.ts';
 import {walkFileSystem} from '../helpers/tree.ts';
-import {demoDisk, LINKS_TOOLS, linksDisk, opened} from './images.ts';
+import {LINKS_TOOLS, linksDisk, opened} from './images.ts';
 
 function nodeOf(tree: FileSystem, path: string): NodeId {
 	return resolvePath(tree, path, {followLast: false}).node;
