@@ -100,7 +100,7 @@ testWith(test, ['script'], 'a new passphrase is asked for twice', async t => {
 });
 
 testWith(test, ['script', 'stty'], 'Ctrl-C ends the program and leaves the terminal as it was', async t => {
-	const session = start(ASK, run => `${run}; echo "code $?"; stty -a`);
+	const session = start(ASK, run => `trap : INT; ${run}; echo "code $?"; stty -a`);
 	await session.shows('passphrase of disk.tint: ');
 	session.type('secret\u0003');
 	await session.ended();
@@ -129,7 +129,7 @@ try {
 			['SIGINT', 130],
 			['SIGTERM', 143],
 		] as const) {
-			const run = `"${process.execPath}" --input-type=module -e "$PROGRAM"; stty -a`;
+			const run = `trap : INT; "${process.execPath}" --input-type=module -e "$PROGRAM"; stty -a`;
 			const session = onTerminal(run, {PROGRAM: text});
 			await session.shows(' here: ');
 			if (signal === 'SIGINT') session.type('\u0003');

@@ -29,7 +29,8 @@ function target(folder: string, size: number): string {
 /** Runs it on a terminal of its own, on which `typed` is typed when it asks. */
 async function onTerminal(args: readonly string[], typed: string): Promise<{code: number; screen: string}> {
 	const command = [process.execPath, PROGRAM, ...args].map(word => `'${word}'`).join(' ');
-	const child = spawn(findTool('script') ?? '', ['-qec', `${command}; echo "ended with $?"`, '/dev/null']);
+	// Ctrl-C goes to the shell as well, which would end before it tells the code.
+	const child = spawn(findTool('script') ?? '', ['-qec', `trap : INT; ${command}; echo "ended with $?"`, '/dev/null']);
 	let screen = '';
 	let answered = false;
 	child.stdout.on('data', (text: Buffer) => {
