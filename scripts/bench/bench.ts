@@ -22,6 +22,8 @@ export interface Round {
 	readonly synced: number;
 	/** Processor seconds, user and system. */
 	readonly cpu: number;
+	/** Peak memory in MiB. */
+	readonly memory: number;
 }
 
 export interface Score {
@@ -31,6 +33,7 @@ export interface Score {
 	readonly seconds: number;
 	readonly synced: number;
 	readonly cpu: number;
+	readonly memory: number;
 	readonly outputBytes: number;
 }
 
@@ -50,13 +53,16 @@ function run({command, output, before}: Competitor): Round {
 	before?.();
 	const [program = '', ...args] = command;
 	const start = performance.now();
-	const result = spawnSync('/usr/bin/time', ['-f', '%U %S', program, ...args], {stdio: ['ignore', 'ignore', 'pipe']});
+	const result = spawnSync('/usr/bin/time', ['-f', '%U %S %M', program, ...args], {
+		stdio: ['ignore', 'ignore', 'pipe'],
+	});
 	const seconds = (performance.now() - start) / 1000;
 	if (result.status !== 0) throw new Error(`${command.join(' ')}: ${result.stderr.toString()}`);
 	if (output !== undefined) syncFile(output);
 	const synced = (performance.now() - start) / 1000;
-	const [user = 0, system = 0] = result.stderr.toString().trim().split('\n').at(-1)?.split(' ').map(Number) ?? [];
-	return {seconds, synced, cpu: user + system};
+	const [user = 0, system = 0, peak = 0] =
+		result.stderr.toString().trim().split('\n').at(-1)?.split(' ').map(Number) ?? [];
+	return {seconds, synced, cpu: user + system, memory: peak / 1024};
 }
 
 /** Runs all competitors in turn, `times` times; the first one is what the others are compared with. */
@@ -73,6 +79,7 @@ export function compete(title: string, competitors: readonly Competitor[], times
 			seconds: median(own.map(round => round.seconds)),
 			synced: median(own.map(round => round.synced)),
 			cpu: median(own.map(round => round.cpu)),
+			memory: median(own.map(round => round.memory)),
 			outputBytes: output === undefined ? 0 : statSync(output).blocks * 512,
 		};
 	});
@@ -84,19 +91,27 @@ export function compete(title: string, competitors: readonly Competitor[], times
 function print(title: string, scores: readonly Score[]): void {
 	const [peer] = scores;
 	console.log(`\n### ${title}\n`);
-	console.log('| | until on disk | ratio | without sync | CPU | size |');
-	console.log('|---|---|---|---|---|---|');
-	for (const {name, seconds, synced, cpu, outputBytes} of scores) {
+	console.log('| | until on disk | ratio | without sync | CPU | memory | size |');
+	console.log('|---|---|---|---|---|---|---|');
+	for (const {name, seconds, synced, cpu, memory, outputBytes} of scores) {
 		const cells = [
 			name,
 			`${synced.toFixed(2)} s`,
 			`${(peer.synced / synced).toFixed(2)} x`,
 			`${seconds.toFixed(2)} s`,
 			`${cpu.toFixed(2)} s`,
+			`${memory.toFixed(0)} MiB`,
 			outputBytes === 0 ? '' : `${(outputBytes / 2 ** 20).toFixed(0)} MiB`,
 		];
 		console.log(`| ${cells.join(' | ')} |`);
 	}
+}
+
+/** Runs a command that has to succeed, outside all timing. */
+export function must([program = '', ...args]: readonly string[]): string {
+	const {status, stdout, stderr} = spawnSync(program, args, {encoding: 'utf8', maxBuffer: 1 << 26});
+	if (status !== 0) throw new Error(`${program}: ${stderr}`);
+	return stdout;
 }
 
 /** The machine, for the head of a table. */
