@@ -10,10 +10,12 @@ import {
 import {corrupt, unsupported} from '../../src/core/error.ts';
 import {mappedDisk} from '../../src/core/mapped-disk.ts';
 import type {ByteSource} from '../../src/core/source.ts';
+import type {ChainFile} from './chain.ts';
 import {chunkReader, mapLength} from './chunk.ts';
 import {type ChunkCacheFactory, privateChunkCache} from './chunk-cache.ts';
 import {imageIdText} from './header.ts';
 import {openImage, type TintImage} from './image.ts';
+import {KIND_TITLES, type KeySlot} from './key-table.ts';
 import {ChunkState, CONTENT_HASHES, MAP_UNIT} from './layout.ts';
 import {chunkLookup} from './lookup.ts';
 
@@ -60,7 +62,7 @@ export function imageDisk(image: TintImage, cacheFactory: ChunkCacheFactory = pr
 		reader.read(chunk, entry, into);
 	});
 
-	const ancestors = files.slice(1).flatMap(file => file.source ?? []);
+	const sources = [...new Set([source, ...files.flatMap(file => file.source ?? [])])];
 	const contentLength = (chunk: number): number => Math.min(chunkSize, size - chunk * chunkSize);
 
 	function locate(position: number, span: Span): void {
@@ -123,12 +125,13 @@ export function imageDisk(image: TintImage, cacheFactory: ChunkCacheFactory = pr
 		name: source.name,
 		size,
 		sectorSize: geometry.logicalSectorSize,
-		sources: [source, ...ancestors],
+		sources,
 		locate,
 		decode,
 		describe: () => describeImage(image),
 	});
-	return {...disk, [IMAGE]: image} as TintDisk;
+	const masterKey = image.cipher?.masterKey;
+	return {...disk, ...(masterKey !== undefined && {masterKey}), [IMAGE]: image} as TintDisk;
 }
 
 const STATE_FACTS: readonly (readonly [state: number, key: string, title: string])[] = [
@@ -151,7 +154,7 @@ const SOURCE_FACTS = [
 /** Of lists that can be long. */
 const MAX_SHOWN = 100;
 
-function describeImage({geometry, root, metadata, files, chunks}: TintImage): DiskFacts {
+function describeImage({geometry, root, metadata, files, chunks, cipher}: TintImage): DiskFacts {
 	const {chunkSize, imageId, created} = geometry;
 	const facts: Fact[] = [
 		{key: 'chunkSize', title: 'chunk size', value: chunkSize, unit: 'bytes'},
@@ -159,6 +162,12 @@ function describeImage({geometry, root, metadata, files, chunks}: TintImage): Di
 	];
 	if ((root.autoclear & CONTENT_HASHES) !== 0n) {
 		facts.push({key: 'contentId', title: 'content id', value: hexadecimal(root.contentId)});
+	}
+	if (cipher !== undefined) {
+		facts.push({key: 'encrypted', title: 'encrypted', value: 'AES-256-GCM'});
+		for (const slot of cipher.keys.slots) {
+			facts.push({key: `keySlot${slot.number}`, title: `key slot ${slot.number}`, value: slotText(slot)});
+		}
 	}
 	facts.push(
 		{key: 'created', title: 'created', value: isoTime(created)},
@@ -173,9 +182,10 @@ function describeImage({geometry, root, metadata, files, chunks}: TintImage): Di
 	facts.push({key: 'zeroChunks', title: 'chunks of zeros', value: Math.max(0, chunks - covered)});
 	const parent = files.find(({entry}) => entry?.parent === true)?.entry;
 	if (parent !== undefined) facts.push({key: 'parentId', title: 'parent', value: imageIdText(parent.imageId)});
-	if (files.length > 1) {
-		const lost = files.filter(file => file.source === undefined).length;
-		facts.push({key: 'chainFiles', title: 'files of the chain', value: files.length});
+	const others = otherFiles(files, imageId);
+	if (others.length > 0) {
+		const lost = others.filter(file => file.source === undefined).length;
+		facts.push({key: 'chainFiles', title: 'files of the chain', value: others.length + 1});
 		if (lost > 0) facts.push({key: 'missingFiles', title: 'files that are missing', value: lost});
 	}
 	const {software, comment, source} = metadata;
@@ -190,7 +200,29 @@ function describeImage({geometry, root, metadata, files, chunks}: TintImage): Di
 	if (left !== undefined && left.length > 0) facts.push({key: 'excluded', title: 'left out', value: left.join(', ')});
 	if (software !== undefined) facts.push({key: 'software', title: 'written by', value: software});
 	if (comment !== undefined) facts.push({key: 'comment', title: 'comment', value: comment});
-	return {variant: files.length > 1 ? 'incremental' : 'full', facts};
+	return {variant: others.length > 0 ? 'incremental' : 'full', facts};
+}
+
+/** One entry for each file of the chain beside the image's own; runs of a file have entries of their own. */
+function otherFiles(files: readonly ChainFile[], imageId: Uint8Array): ChainFile[] {
+	const own = imageIdText(imageId);
+	const others = new Map<string, ChainFile>();
+	for (const file of files) {
+		const id = file.entry === undefined ? own : imageIdText(file.entry.imageId);
+		if (id !== own && !others.has(id)) others.set(id, file);
+	}
+	return [...others.values()];
+}
+
+/** Costs as the algorithms' own documents have them. */
+function slotText({kind, label, cost}: KeySlot): string {
+	const costs =
+		cost.derivation === 'scrypt'
+			? `scrypt N=${cost.n} r=${cost.r} p=${cost.p}`
+			: cost.derivation === 'argon2id'
+				? `Argon2id ${cost.memory} KiB t=${cost.passes} p=${cost.lanes}`
+				: 'HKDF-SHA-256';
+	return `${KIND_TITLES[kind]}${label === '' ? '' : ` "${label}"`}, ${costs}`;
 }
 
 function hexadecimal(bytes: Uint8Array): string {

@@ -5,6 +5,7 @@ import {type Codec, CodecId} from '../../src/core/codecs/codec.ts';
 import {contentHash, treeRoot, zeroContentHash} from '../../src/core/codecs/content-id.ts';
 import {type Mark, SpanKind} from '../../src/core/disk.ts';
 import {frameLength, writeFrameHeader} from './frame.ts';
+import {type FrameSealer, SEALED_OVERHEAD, SEALED_PREFIX} from './frame-cipher.ts';
 import {mapLength} from './chunk.ts';
 import {ChunkState, FRAME_SIZE, FrameType, MAP_UNIT} from './layout.ts';
 import {newReference, type Reference} from './reference.ts';
@@ -51,7 +52,10 @@ export interface PieceEncoder {
 	encode(position: number, bytes: Uint8Array, marks: readonly Mark[]): EncodedPiece;
 	/** Compresses a deferred chunk after all: what looked known has been forgotten meanwhile. */
 	encodeLate(chunk: EncodedChunk): void;
-	/** The frames that have a place, with the first one's number given; valid until the next `encode`. */
+	/**
+	 * The frames that have a place, with the first one's number given unless they are encrypted and have theirs; valid
+	 * until the next `encode`.
+	 */
 	frames(firstNumber: number): Uint8Array;
 }
 
@@ -72,6 +76,12 @@ export type Inherit = (
  */
 export type SeemsKnown = (hash: Uint8Array) => boolean;
 
+/** Of an encrypted image: what its frames are sealed with, and the number that references to them have. */
+export interface Sealing {
+	readonly sealer: FrameSealer;
+	readonly file: number;
+}
+
 const STATES = {
 	[SpanKind.free]: ChunkState.free,
 	[SpanKind.excluded]: ChunkState.excluded,
@@ -91,9 +101,13 @@ export function pieceEncoder(
 	pieceSize: number,
 	inherit: Inherit | undefined,
 	seemsKnown: SeemsKnown,
+	sealing?: Sealing,
 ): PieceEncoder {
 	const most = pieceSize / chunkSize;
-	const staging = new Uint8Array(most * frameLength(chunkSize + mapLength(chunkSize)));
+	const prefix = sealing === undefined ? 0 : SEALED_PREFIX;
+	const overhead = sealing === undefined ? 0 : SEALED_OVERHEAD;
+	const staging = new Uint8Array(most * frameLength(chunkSize + mapLength(chunkSize) + overhead));
+	const sealed = {subject: 0, codec: 0, level: 0, plainLength: 0};
 	const view = viewOf(staging);
 	const map = new Uint8Array(mapLength(chunkSize));
 	/** Content and map of a mixed chunk; taken when the first one comes. */
@@ -133,7 +147,7 @@ export function pieceEncoder(
 		return plain.length;
 	}
 
-	/** Puts a frame, but for its header, into `target` at `at`. */
+	/** Puts a frame into `target` at `at`: an encrypted one with its header, another without. */
 	function encodeFrame(
 		chunk: EncodedChunk,
 		plain: Uint8Array,
@@ -142,14 +156,23 @@ export function pieceEncoder(
 		at: number,
 	): void {
 		const {reference} = chunk;
-		const start = at + FRAME_SIZE;
+		const start = at + FRAME_SIZE + prefix;
 		chunk.plainLength = plain.length;
 		reference.state = state;
 		const length = encodePayload(plain, reference, target, start);
-		chunk.frame = frameLength(length);
-		target.fill(0, start + length, at + chunk.frame);
-		reference.length = length;
-		reference.check = crc32c(target.subarray(start, start + length));
+		const stored = length + overhead;
+		chunk.frame = frameLength(stored);
+		target.fill(0, at + FRAME_SIZE + stored, at + chunk.frame);
+		reference.length = stored;
+		if (sealing === undefined) {
+			reference.check = crc32c(target.subarray(start, start + length));
+			return;
+		}
+		reference.file = sealing.file;
+		sealed.subject = chunk.number;
+		sealed.codec = reference.codec;
+		sealed.plainLength = plain.length;
+		reference.check = sealing.sealer.seal(target, at, length, FrameType.chunk, sealed);
 	}
 
 	function stageFrame(chunk: EncodedChunk, plain: Uint8Array, state: ChunkState): void {
@@ -246,7 +269,7 @@ export function pieceEncoder(
 		encodeLate(chunk) {
 			const {deferred} = chunk;
 			if (deferred === undefined) throw new Error(`chunk ${chunk.number} was not deferred`);
-			chunk.late = new Uint8Array(frameLength(deferred.length));
+			chunk.late = new Uint8Array(frameLength(deferred.length + overhead));
 			encodeFrame(chunk, deferred, ChunkState.data, chunk.late, 0);
 		},
 		frames(firstNumber) {
@@ -264,6 +287,7 @@ export function pieceEncoder(
 				else if (someLate) target.set(staging.subarray(offset, offset + frame), place);
 				else if (place !== offset) staging.copyWithin(place, offset, offset + frame);
 				length = place + frame;
+				if (sealing !== undefined) continue;
 				writeFrameHeader(target, targetView, place, imageId, {
 					type: FrameType.chunk,
 					codec: reference.codec,

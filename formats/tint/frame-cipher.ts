@@ -58,7 +58,10 @@ export interface FrameSealer {
 	 * there is room for the tag. Returns the frame's number. Its stored length is `length + SEALED_OVERHEAD`.
 	 */
 	seal(bytes: Uint8Array, at: number, length: number, type: FrameType, facts: SealedFacts): number;
-	/** Makes the root frame of a block whose payload is there in plain; the run's salt is put into it. Returns its number. */
+	/**
+	 * Makes the root frame of a block whose payload is there in plain; the run's salt and the number of the next frame are
+	 * put into it. Returns its number.
+	 */
 	sealRoot(block: Uint8Array): number;
 	/** A number for a frame that is not encrypted. */
 	takeNumber(): number;
@@ -67,6 +70,7 @@ export interface FrameSealer {
 export function frameSealer({imageId, run, salt, state}: RunSecret): FrameSealer {
 	const key = Uint8Array.from(new Uint8Array(state, 0, KEY_SIZE));
 	const counter = new Uint32Array(state, KEY_SIZE, 1);
+	const nonceOf = nonceMaker();
 
 	/** Every number is given out once: the counter stands still at its end. */
 	function takeNumber(): number {
@@ -115,6 +119,7 @@ export function frameSealer({imageId, run, salt, state}: RunSecret): FrameSealer
 				imageId,
 			});
 			Root.fields.runSalt.write(view, 0, salt);
+			Root.fields.nextFrame.write(view, 0, number + 1);
 			encryptGcm(
 				{key, nonce: nonceOf(number), associated: rootAssociated(block)},
 				payload.subarray(ROOT_SEALED_START, ROOT_TAG_START),
@@ -130,9 +135,10 @@ export function frameSealer({imageId, run, salt, state}: RunSecret): FrameSealer
 export interface FrameOpener {
 	/**
 	 * Decrypts the stored payload that a reference names: `number` is its check. `target` takes the prefix and the payload,
-	 * `sealed.length - TAG_SIZE` bytes, and may lie over `sealed`. The payload is `target.subarray(SEALED_PREFIX)`.
+	 * `sealed.length - TAG_SIZE` bytes, and may lie over `sealed`. The payload is `target.subarray(SEALED_PREFIX)`. What is
+	 * returned is valid until the next call.
 	 */
-	open(sealed: Uint8Array, type: FrameType, number: number, target: Uint8Array): SealedFacts;
+	open(sealed: Uint8Array, type: number, number: number, target: Uint8Array): SealedFacts;
 	/** Decrypts a whole frame by its own header, all of which is checked: for those who go without an index. */
 	openFrame(frame: Uint8Array, target: Uint8Array): SealedFacts & {readonly type: number; readonly number: number};
 	/** The payload of a root's block in plain, its tag zeroed. */
@@ -141,10 +147,17 @@ export interface FrameOpener {
 
 /** For a run of which the salt is known: from the root, its first frame, or a file table. */
 export function frameOpener(masterKey: Uint8Array, imageId: Uint8Array, run: number, salt: Uint8Array): FrameOpener {
-	const key = runKey(masterKey, imageId, run, salt);
+	/** A chain can have more runs than are ever read from. */
+	let key: Uint8Array | undefined;
+	const nonceOf = nonceMaker();
 	const expected = new Uint8Array(AUTHENTICATED_HEADER);
+	const expectedView = viewOf(expected);
+	writeHeaderStart(expected, {type: 0, storedLength: 0, plainLength: 0, run, number: 0, subject: 0, imageId});
+	/** Handed out by each call of `open`. */
+	const facts = {subject: 0, codec: 0, level: 0, plainLength: 0};
 
 	function decrypt(sealed: Uint8Array, associated: Uint8Array, number: number, target: Uint8Array): void {
+		key ??= runKey(masterKey, imageId, run, salt);
 		if (decryptGcm({key, nonce: nonceOf(number), associated}, sealed, target)) return;
 		throw corrupt('tint/authentication', `frame ${number} of run ${run} is not what was written with this key`);
 	}
@@ -154,13 +167,20 @@ export function frameOpener(masterKey: Uint8Array, imageId: Uint8Array, run: num
 			throw corrupt('tint/sealed-length', `an encrypted frame has only ${sealed.length} bytes`);
 		}
 		decrypt(sealed, associated, number, target);
-		return SealedPrefix.read(viewOf(target));
+		const view = viewOf(target);
+		const {subject, codec, level, plainLength} = SealedPrefix.fields;
+		facts.subject = subject.read(view, 0);
+		facts.codec = codec.read(view, 0);
+		facts.level = level.read(view, 0);
+		facts.plainLength = plainLength.read(view, 0);
+		return facts;
 	}
 
 	return {
 		open(sealed, type, number, target) {
-			const storedLength = sealed.length;
-			writeHeaderStart(expected, {type, storedLength, plainLength: 0, run, number, subject: 0, imageId});
+			Frame.fields.type.write(expectedView, 0, type);
+			Frame.fields.storedLength.write(expectedView, 0, sealed.length);
+			Frame.fields.number.write(expectedView, 0, number);
 			return open(sealed, expected, number, target);
 		},
 		openFrame(frame, target) {
@@ -168,8 +188,8 @@ export function frameOpener(masterKey: Uint8Array, imageId: Uint8Array, run: num
 			if (frame.length !== FRAME_SIZE + storedLength) {
 				throw corrupt('tint/sealed-length', `a frame of ${frame.length} bytes claims ${storedLength}`);
 			}
-			const facts = open(frame.subarray(FRAME_SIZE), frame.subarray(0, AUTHENTICATED_HEADER), number, target);
-			return {...facts, type, number};
+			const found = open(frame.subarray(FRAME_SIZE), frame.subarray(0, AUTHENTICATED_HEADER), number, target);
+			return {...found, type, number};
 		},
 		openRoot(block) {
 			const {type, number, storedLength} = checkFrame(block, imageId, run);
@@ -245,10 +265,14 @@ function rootAssociated(block: Uint8Array): Uint8Array {
 	return associated;
 }
 
-function nonceOf(number: number): Uint8Array {
+/** The nonce of a number, in one buffer that each call fills anew. */
+function nonceMaker(): (number: number) => Uint8Array {
 	const nonce = new Uint8Array(NONCE_SIZE);
-	new DataView(nonce.buffer).setUint32(0, number, true);
-	return nonce;
+	const view = viewOf(nonce);
+	return number => {
+		view.setUint32(0, number, true);
+		return nonce;
+	};
 }
 
 /** SPEC.md section 10.1. */

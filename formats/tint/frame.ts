@@ -2,11 +2,13 @@ import {crc32c} from '../../src/core/bytes/checksums.ts';
 import {viewOf} from '../../src/core/bytes/layout.ts';
 import {sameBytes} from '../../src/core/bytes/text.ts';
 import {roundUp} from '../../src/core/bytes/u64.ts';
+import {TAG_SIZE} from '../../src/core/codecs/aes-gcm.ts';
 import {type Codec, CodecId} from '../../src/core/codecs/codec.ts';
 import {lz4Codec, zstdCodec} from '../../src/core/codecs/index.ts';
 import {corrupt, DiskError, located, unsupported} from '../../src/core/error.ts';
 import type {ByteSource} from '../../src/core/source.ts';
-import {ChunkState, Frame, FRAME_ALIGNMENT, FRAME_MAGIC, FRAME_SIZE} from './layout.ts';
+import {type FrameOpener, type FrameSealer, SEALED_OVERHEAD, SEALED_PREFIX} from './frame-cipher.ts';
+import {ChunkState, Frame, FRAME_ALIGNMENT, FRAME_MAGIC, FRAME_SIZE, type FrameType} from './layout.ts';
 import type {Reference} from './reference.ts';
 
 const fields = Frame.fields;
@@ -70,6 +72,18 @@ export function storedFrame(
 	return bytes;
 }
 
+/** The same for an encrypted frame; its number is the check of references to it. */
+export function sealedFrame(
+	sealer: FrameSealer,
+	payload: Uint8Array,
+	{type, level, subject}: {readonly type: FrameType; readonly level: number; readonly subject: number},
+): {bytes: Uint8Array; number: number} {
+	const bytes = new Uint8Array(frameLength(payload.length + SEALED_OVERHEAD));
+	bytes.set(payload, FRAME_SIZE + SEALED_PREFIX);
+	const facts = {subject, codec: CodecId.stored, level, plainLength: payload.length};
+	return {bytes, number: sealer.seal(bytes, 0, payload.length, type, facts)};
+}
+
 /** Checks a frame's header and, when `bytes` go on so far, its payload. Throws `corrupt`. */
 export function readFrameHeader(bytes: Uint8Array, position: number, imageId: Uint8Array | undefined): FrameFacts {
 	const where = {structure: Frame.name, position};
@@ -114,20 +128,25 @@ export interface TableExpectation {
 	readonly structure: string;
 }
 
-/** Reads the frame of a table: everything in it is checked, and no more is allocated than `maximum` allows. */
+/**
+ * Reads the frame of a table: everything in it is checked, and no more is allocated than `maximum` allows. Of an
+ * encrypted table `opener` is that of its run.
+ */
 export function readTable(
 	source: ByteSource,
 	imageId: Uint8Array,
 	reference: Reference,
 	expected: TableExpectation,
+	opener?: FrameOpener,
 ): Uint8Array {
-	const {structure, maximum} = expected;
+	const {structure} = expected;
 	const {position, length, codec} = reference;
+	const maximum = expected.maximum + (opener === undefined ? 0 : SEALED_OVERHEAD);
 	const where = {structure, position};
 	if (reference.state !== ChunkState.data) {
 		throw corrupt('tint/reference', `the reference to the ${structure} has state ${reference.state}`, where);
 	}
-	if (reference.file !== 0) {
+	if (reference.file !== 0 && opener === undefined) {
 		throw corrupt('tint/file-number', `the ${structure} is said to lie in file ${reference.file}`, where);
 	}
 	if (length > maximum) {
@@ -136,31 +155,46 @@ export function readTable(
 	checkReference(reference, source, structure);
 	const frame = new Uint8Array(FRAME_SIZE + length);
 	source.readAt(position, frame);
-	const facts = readFrameHeader(frame, position, imageId);
-	const payload = frame.subarray(FRAME_SIZE);
-	const fits =
-		facts.type === expected.type &&
-		facts.level === expected.level &&
-		facts.subject === expected.subject &&
-		facts.codec === codec &&
-		facts.storedLength === length &&
-		facts.payloadChecksum === reference.check;
-	if (!fits) throw corrupt('tint/frame-mismatch', `another frame lies where the ${structure} should be`, where);
-	if (crc32c(payload) !== reference.check) {
+	const header = readFrameHeader(frame, position, imageId);
+	const stored = frame.subarray(FRAME_SIZE);
+	const check = opener === undefined ? header.payloadChecksum : header.number;
+	if (header.type !== expected.type || header.storedLength !== length || check !== reference.check) {
+		throw mismatch(where);
+	}
+	if (crc32c(stored) !== header.payloadChecksum) {
 		throw corrupt('tint/table-checksum', `the checksum of the ${structure} does not match`, where);
 	}
-	if (facts.plainLength > maximum) {
+	const {facts, payload} =
+		opener === undefined ? {facts: header, payload: stored} : openTable(opener, stored, header, where);
+	if (facts.level !== expected.level || facts.subject !== expected.subject || facts.codec !== codec) {
+		throw mismatch(where);
+	}
+	if (facts.plainLength > expected.maximum) {
 		throw corrupt('tint/table-length', `the ${structure} has ${facts.plainLength} bytes of at most ${maximum}`, where);
 	}
 	return decodePayload(payload, codec, facts.plainLength, where);
 }
 
-function decodePayload(
-	payload: Uint8Array,
-	codec: number,
-	plainLength: number,
-	where: {structure: string; position: number},
-): Uint8Array {
+interface TablePlace {
+	readonly structure: string;
+	readonly position: number;
+}
+
+function mismatch(where: TablePlace): DiskError {
+	return corrupt('tint/frame-mismatch', `another frame lies where the ${where.structure} should be`, where);
+}
+
+function openTable(opener: FrameOpener, sealed: Uint8Array, {type, number}: FrameFacts, where: TablePlace) {
+	try {
+		const plain = sealed.subarray(0, Math.max(0, sealed.length - TAG_SIZE));
+		const facts = opener.open(sealed, type, number, plain);
+		return {facts, payload: plain.subarray(SEALED_PREFIX)};
+	} catch (error) {
+		throw error instanceof DiskError ? located(error, where) : error;
+	}
+}
+
+function decodePayload(payload: Uint8Array, codec: number, plainLength: number, where: TablePlace): Uint8Array {
 	const decoder = codecOf(codec, where.position);
 	if (decoder === undefined) {
 		if (payload.length === plainLength) return payload;

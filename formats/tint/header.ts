@@ -6,6 +6,7 @@ import {isPowerOfTwo} from '../../src/core/bytes/u64.ts';
 import {corrupt, DiskError, unsupported} from '../../src/core/error.ts';
 import {
 	CHAINED,
+	ENCRYPTED,
 	Header,
 	INCOMPATIBLE,
 	MAGIC,
@@ -21,7 +22,7 @@ import {
 export interface Geometry {
 	readonly incompatible: bigint;
 	readonly imageId: Uint8Array;
-	/** Bytes of the disk. */
+	/** Bytes of the disk; of an encrypted image 0, until its root is decrypted. */
 	readonly size: number;
 	readonly chunkSize: number;
 	readonly logicalSectorSize: number;
@@ -32,7 +33,7 @@ export interface Geometry {
 }
 
 /** The incompatible features that this reader understands. */
-const SUPPORTED = STREAMED | CHAINED;
+const SUPPORTED = ENCRYPTED | STREAMED | CHAINED;
 
 const COVERED = Header.fields.checksum.offset;
 
@@ -87,9 +88,16 @@ export function writeHeader(geometry: Geometry): Uint8Array {
 	return bytes;
 }
 
+export function isEncrypted({incompatible}: Pick<Geometry, 'incompatible'>): boolean {
+	return (incompatible & ENCRYPTED) !== 0n;
+}
+
+/** What a root may add to its header: encryption is of the whole file. */
+export const SUPPORTED_IN_ROOT = SUPPORTED & ~ENCRYPTED;
+
 /** Refuses, by name or number, what this reader does not understand. */
-export function requireSupported(incompatible: bigint, position: number): void {
-	const unknown = incompatible & ~SUPPORTED;
+export function requireSupported(incompatible: bigint, position: number, supported = SUPPORTED): void {
+	const unknown = incompatible & ~supported;
 	if (unknown === 0n) return;
 	const names: string[] = [];
 	for (let bit = 0; bit < 64; bit++) {

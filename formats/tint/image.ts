@@ -5,12 +5,15 @@ import type {ByteSource} from '../../src/core/source.ts';
 import {type ChainFile, openChain} from './chain.ts';
 import {MAX_FILE_TABLE, readFileTable} from './file-table.ts';
 import {readTable} from './frame.ts';
-import {type Geometry, hasMagic, readHeader, requireSupported} from './header.ts';
+import {type FrameOpener, frameOpener} from './frame-cipher.ts';
+import {type Geometry, hasMagic, isEncrypted, readHeader, requireSupported, SUPPORTED_IN_ROOT} from './header.ts';
+import {wrongKey} from './key-table.ts';
 import {
 	BLOCK,
 	CHAINED,
 	ChunkState,
 	FIRST_FRAME,
+	FIRST_READ,
 	FRAME_MAGIC,
 	FrameType,
 	Header,
@@ -20,8 +23,9 @@ import {
 	STREAMED,
 } from './layout.ts';
 import {type Metadata, readMetadata} from './metadata.ts';
-import {type PageTree, pageTree} from './page-tree.ts';
-import {readSlot, type RootRecord, type SlotResult} from './root.ts';
+import {type PageOpener, type PageTree, pageTree} from './page-tree.ts';
+import {readSlot, type RootFront, rootRecord, type RootRecord, type SlotResult} from './root.ts';
+import {type ImageCipher, unlockImage} from './unlock.ts';
 
 /** An opened file, before it is looked at as a disk. */
 export interface TintImage {
@@ -31,6 +35,9 @@ export interface TintImage {
 	readonly metadata: Metadata;
 	/** The files of the chain by number; the image's own alone where there is no chain. */
 	readonly files: readonly ChainFile[];
+	/** Undefined where the image is not encrypted, as is the next. */
+	readonly cipher: ImageCipher | undefined;
+	readonly pageOpener: PageOpener | undefined;
 	readonly chunks: number;
 	readonly index: PageTree;
 	readonly hashes: PageTree;
@@ -50,31 +57,31 @@ export function probeImage(source: ByteSource): boolean {
 }
 
 /**
- * At most three reads, whatever the size: header with both root slots; the root at the end of a streamed file; metadata.
- * In a chain one more for the table of files, and one for each of them. `allowed` are features that the caller deals
- * with himself: `UNFINISHED`.
+ * At most three reads, whatever the size: the first blocks, where the key table lies as well; the root at the end of a
+ * streamed file; metadata. In a chain one more for the table of files, and one for each of them. `allowed` are features
+ * that the caller deals with himself: `UNFINISHED`.
  */
 export function openImage(
-	source: ByteSource,
-	context: Pick<OpenContext, 'openRelated' | 'warn'>,
+	file: ByteSource,
+	context: Pick<OpenContext, 'openRelated' | 'warn' | 'secret'>,
 	allowed = 0n,
 ): TintImage {
-	if (source.size < FIRST_FRAME) {
-		throw corrupt('tint/truncated', `the file has ${source.size} bytes; the shortest image has ${FIRST_FRAME}`);
+	if (file.size < FIRST_FRAME) {
+		throw corrupt('tint/truncated', `the file has ${file.size} bytes; the shortest image has ${FIRST_FRAME}`);
 	}
-	const start = new Uint8Array(FIRST_FRAME);
-	source.readAt(0, start);
-	const bytes = start.subarray(0, Header.size);
+	const start = new Uint8Array(Math.min(FIRST_READ, file.size));
+	file.readAt(0, start);
+	const source = startingWith(start, file);
 	let header: Geometry | undefined;
 	let headerError: DiskError | undefined;
 	try {
-		header = readHeader(bytes, 0);
+		header = readHeader(start.subarray(0, Header.size), 0);
 	} catch (error) {
 		if (!(error instanceof DiskError) || error.family !== 'corrupt') throw error;
 		headerError = error;
 	}
 	const slots: SlotResult[] = ROOT_SLOTS.map(at => readSlot(start.subarray(at, at + BLOCK), at));
-	const empty = slots.every(slot => slot.root === undefined && slot.error === undefined);
+	const empty = slots.every(slot => slot.front === undefined && slot.error === undefined);
 	// Where the header is lost as well, empty slots may mean either.
 	const streamed = header === undefined ? empty : (header.incompatible & STREAMED) !== 0n;
 	if (streamed) {
@@ -82,9 +89,11 @@ export function openImage(
 		source.readAt(source.size - BLOCK, end);
 		slots.push(readSlot(end, source.size - BLOCK));
 	}
-	const root = newestRoot(slots, header, headerError, source);
-	const geometry = header ?? root.geometry;
-	requireSupported(root.incompatible & ~allowed, BLOCK);
+	const fronts = rootsOf(slots, header, headerError, source);
+	const [{geometry: outside}] = fronts;
+	const keys = keysOf(source, fronts, context);
+	const root = newestRoot(slots, keys?.masterKey, context.secret);
+	requireSupported(root.incompatible & ~allowed, BLOCK, SUPPORTED_IN_ROOT | outside.incompatible);
 	report(slots, headerError, context);
 	if (source.size < root.fileSize) {
 		throw new DiskError(
@@ -95,57 +104,125 @@ export function openImage(
 		);
 	}
 
+	const geometry = keys === undefined ? outside : {...outside, size: root.size};
 	const {imageId, size, chunkSize, pageEntries} = geometry;
+	const opener = keys && frameOpener(keys.masterKey, imageId, root.run, root.runSalt);
+	const cipher = keys && opener && {...keys, opener};
 	const chunks = Math.ceil(size / chunkSize);
 	const shape = {pageEntries, chunks};
-	const metadata = metadataOf(source, root, imageId, context);
+	const metadata = metadataOf(source, root, imageId, opener, context);
+	const files = filesOf(file, source, geometry, root, metadata, cipher, context);
+	const pageOpener = opener && pageOpenerOf(file, files, opener);
 	return {
-		source,
+		source: file,
 		geometry,
 		root,
 		metadata,
-		files: filesOf(source, geometry, root, metadata, context),
+		files,
+		cipher,
+		pageOpener,
 		chunks,
-		index: pageTree(source, imageId, root.index, {
-			...shape,
-			type: FrameType.indexPage,
-			structure: 'index',
-			leafSize: REFERENCE_SIZE,
-		}),
-		hashes: pageTree(source, imageId, root.hashes, {
-			...shape,
-			type: FrameType.hashPage,
-			structure: 'table of hashes',
-			leafSize: HASH_SIZE,
-		}),
+		index: pageTree(
+			file,
+			imageId,
+			root.index,
+			{...shape, type: FrameType.indexPage, structure: 'index', leafSize: REFERENCE_SIZE},
+			pageOpener,
+		),
+		hashes: pageTree(
+			file,
+			imageId,
+			root.hashes,
+			{...shape, type: FrameType.hashPage, structure: 'table of hashes', leafSize: HASH_SIZE},
+			pageOpener,
+		),
 	};
 }
 
-/** The valid root with the highest sequence number. */
-function newestRoot(
+/** A file of which the first bytes are at hand already. */
+function startingWith(start: Uint8Array, file: ByteSource): ByteSource {
+	return {
+		...file,
+		readAt(position, target) {
+			const end = position + target.length;
+			if (end <= start.length) target.set(start.subarray(position, end));
+			else file.readAt(position, target);
+		},
+	};
+}
+
+/** The roots that are whole and of this image, newest first; there is one at least. */
+function rootsOf(
 	slots: SlotResult[],
 	header: Geometry | undefined,
 	headerError: DiskError | undefined,
 	source: ByteSource,
-): RootRecord {
-	let newest: RootRecord | undefined;
-	for (const [index, {position, root, error}] of slots.entries()) {
-		if (error?.family === 'unsupported') throw error;
-		if (root === undefined) continue;
-		if (header !== undefined && !sameGeometry(header, root.geometry)) {
+): RootFront[] {
+	const unsupported = slots.find(({error}) => error?.family === 'unsupported');
+	if (unsupported?.error !== undefined) throw unsupported.error;
+	slots.sort((a, b) => (b.front?.sequence ?? 0) - (a.front?.sequence ?? 0));
+	const geometry = header ?? slots[0].front?.geometry;
+	const fronts: RootFront[] = [];
+	for (const [index, {position, block, front}] of slots.entries()) {
+		if (front === undefined || geometry === undefined) continue;
+		if (sameGeometry(geometry, front.geometry)) fronts.push(front);
+		else {
 			const wrong = corrupt('tint/root-image', 'a root record belongs to another image', {position});
-			slots[index] = {position, error: wrong};
-		} else if (newest === undefined || root.sequence > newest.sequence) {
-			newest = root;
+			slots[index] = {position, block, error: wrong};
 		}
 	}
-	if (newest !== undefined) return newest;
+	if (fronts.length > 0) return fronts;
 	const failure = headerError ?? slots.find(slot => slot.error !== undefined)?.error;
 	if (failure !== undefined) throw failure;
 	throw new DiskError('corrupt', 'tint/no-root', 'the image was never finished: it has no root record', {
 		where: {file: source.name, position: BLOCK},
 		hint: 'writing it was interrupted; write it again',
 	});
+}
+
+/** Whoever has a key means an encrypted image: another one in its place must not pass. */
+function keysOf(
+	source: ByteSource,
+	fronts: readonly RootFront[],
+	{secret, warn}: Pick<OpenContext, 'secret' | 'warn'>,
+): Pick<ImageCipher, 'masterKey' | 'keys'> | undefined {
+	if (isEncrypted(fronts[0].geometry)) return unlockImage(source, fronts, secret, warn);
+	if (secret === undefined) return undefined;
+	throw new DiskError('refused', 'key/unneeded', 'the image is not encrypted, though a key is given for it', {
+		where: {file: source.name},
+		hint: 'make sure that it is the right image, and open it without a key',
+	});
+}
+
+/** The first of the roots that is what it should be in all of it; the others are looked at for the report. */
+function newestRoot(slots: SlotResult[], masterKey: Uint8Array | undefined, secret: OpenContext['secret']): RootRecord {
+	let newest: RootRecord | undefined;
+	let failure: DiskError | undefined;
+	for (const [index, slot] of slots.entries()) {
+		try {
+			const record = rootRecord(slot, masterKey);
+			newest ??= record;
+		} catch (error) {
+			if (!(error instanceof DiskError)) throw error;
+			slots[index] = {position: slot.position, block: slot.block, error};
+			failure ??= error;
+		}
+	}
+	if (newest !== undefined) return newest;
+	if (failure?.code === 'tint/authentication' && secret?.kind === 'master-key') {
+		throw wrongKey('the master key does not open this image');
+	}
+	throw failure ?? new Error('there is a root at least');
+}
+
+/** Pages of an earlier run are named by its entry in the file table. */
+function pageOpenerOf(source: ByteSource, files: readonly ChainFile[], rootOpener: FrameOpener): PageOpener {
+	return (number, root) => {
+		if (root) return rootOpener;
+		const file = files[number] as ChainFile | undefined;
+		if (file?.opener !== undefined && file.source === source) return file.opener;
+		throw corrupt('tint/file-number', `a page is said to lie in file ${number}, which is not this one`);
+	};
 }
 
 function sameGeometry(a: Geometry, b: Geometry): boolean {
@@ -178,23 +255,26 @@ function report(
 }
 
 function filesOf(
+	file: ByteSource,
 	source: ByteSource,
 	{incompatible, imageId, chunkSize}: Geometry,
 	root: RootRecord,
 	metadata: Metadata,
+	cipher: ImageCipher | undefined,
 	context: Pick<OpenContext, 'openRelated' | 'warn'>,
 ): readonly ChainFile[] {
-	const alone = [{entry: undefined, source, error: undefined}];
+	const alone = [{entry: undefined, source: file, opener: cipher?.opener, error: undefined}];
 	if (((incompatible | root.incompatible) & CHAINED) === 0n) return alone;
 	try {
-		const table = readTable(source, imageId, root.fileTable, {
-			type: FrameType.fileTable,
-			level: 0,
-			subject: 0,
-			maximum: MAX_FILE_TABLE,
-			structure: 'file table',
-		});
-		return openChain(readFileTable(table), source, chunkSize, metadata, context);
+		const table = readTable(
+			source,
+			imageId,
+			root.fileTable,
+			{type: FrameType.fileTable, level: 0, subject: 0, maximum: MAX_FILE_TABLE, structure: 'file table'},
+			cipher?.opener,
+		);
+		const own = {source: file, imageId, chunkSize, metadata, masterKey: cipher?.masterKey};
+		return openChain(readFileTable(table), own, context);
 	} catch (error) {
 		if (!(error instanceof DiskError) || error.family === 'io') throw error;
 		const {code, message} = error;
@@ -207,18 +287,19 @@ function metadataOf(
 	source: ByteSource,
 	root: RootRecord,
 	imageId: Uint8Array,
+	opener: FrameOpener | undefined,
 	context: Pick<OpenContext, 'warn'>,
 ): Metadata {
 	if (root.metadata.state === ChunkState.zero) return {};
 	try {
 		return readMetadata(
-			readTable(source, imageId, root.metadata, {
-				type: FrameType.metadata,
-				level: 0,
-				subject: 0,
-				maximum: MAX_METADATA,
-				structure: 'metadata',
-			}),
+			readTable(
+				source,
+				imageId,
+				root.metadata,
+				{type: FrameType.metadata, level: 0, subject: 0, maximum: MAX_METADATA, structure: 'metadata'},
+				opener,
+			),
 		);
 	} catch (error) {
 		if (!(error instanceof DiskError) || error.family === 'io') throw error;

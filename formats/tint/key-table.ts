@@ -4,6 +4,7 @@ import {isPowerOfTwo} from '../../src/core/bytes/u64.ts';
 import {decryptGcm, encryptGcm, KEY_SIZE} from '../../src/core/codecs/aes-gcm.ts';
 import {argon2idKey, hkdfKey, scryptKey} from '../../src/core/codecs/key-derivation.ts';
 import {sha256} from '../../src/core/codecs/sha256.ts';
+import type {Secret} from '../../src/core/disk.ts';
 import {corrupt, DiskError, outOfRange, unsupported} from '../../src/core/error.ts';
 import {
 	Derivation,
@@ -21,12 +22,8 @@ import {
 	WRAPPED_START,
 } from './key-layout.ts';
 
-/** What opens an image. */
-export interface KeySecret {
-	readonly kind: 'passphrase' | 'key file';
-	/** Of a passphrase its UTF-8 in Normalization Form C; of a key file all that it holds. */
-	readonly bytes: Uint8Array;
-}
+/** A secret that has a slot. */
+type SlotSecret = Secret & {readonly kind: KeySlot['kind']};
 
 /** How a secret becomes a key, and at what cost; SPEC.md section 10.2. */
 export type KeyCost =
@@ -41,7 +38,7 @@ export const STANDARD_COST: KeyCost = {derivation: 'scrypt', n: 2 ** 17, r: 8, p
 export interface KeySlot {
 	/** Its place in the table, from 1, as a person counts. */
 	readonly number: number;
-	readonly kind: KeySecret['kind'];
+	readonly kind: 'passphrase' | 'key-file';
 	readonly cost: KeyCost;
 	/** For people: whose it is. */
 	readonly label: string;
@@ -53,6 +50,8 @@ export interface KeyTable {
 	readonly slots: readonly KeySlot[];
 	/** Slots that are there and cannot be used, each with the reason. */
 	readonly problems: readonly {readonly number: number; readonly error: DiskError}[];
+	/** All slots that are whole, also those of kinds and costs that are not used here: a child takes them over. */
+	readonly kept: readonly Uint8Array[];
 }
 
 /** A master key, for a new image that has no parent. */
@@ -68,10 +67,14 @@ export function readKeyTable(payload: Uint8Array): KeyTable {
 	}
 	const slots: KeySlot[] = [];
 	const problems: {number: number; error: DiskError}[] = [];
+	const kept: Uint8Array[] = [];
 	for (let index = 0; index < count; index++) {
 		const number = index + 1;
 		const bytes = payload.slice(index * KEY_SLOT_SIZE, (index + 1) * KEY_SLOT_SIZE);
+		if (bytes.every(byte => byte === 0)) continue;
 		try {
+			requireWhole(bytes, number);
+			kept.push(bytes);
 			const slot = readSlot(bytes, number);
 			if (slot !== undefined) slots.push(slot);
 		} catch (error) {
@@ -79,24 +82,27 @@ export function readKeyTable(payload: Uint8Array): KeyTable {
 			problems.push({number, error});
 		}
 	}
-	return {slots, problems};
+	return {slots, problems, kept};
+}
+
+function requireWhole(bytes: Uint8Array, number: number): void {
+	if (KeySlotLayout.fields.checksum.read(viewOf(bytes), 0) === checksumOf(bytes)) return;
+	throw corrupt('tint/key-slot', `the checksum of key slot ${number} does not match`, {
+		structure: `key slot ${number}`,
+	});
 }
 
 function readSlot(bytes: Uint8Array, number: number): KeySlot | undefined {
-	if (bytes.every(byte => byte === 0)) return undefined;
 	const where = {structure: `key slot ${number}`};
 	const values = KeySlotLayout.read(viewOf(bytes));
-	if (values.checksum !== checksumOf(bytes)) {
-		throw corrupt('tint/key-slot', `the checksum of key slot ${number} does not match`, where);
-	}
 	if (values.kind === SlotKind.empty) return undefined;
 	const kind = kindOf(values.kind);
 	if (kind === undefined) throw unsupported('tint/key-kind', `key slot ${number} is of kind ${values.kind}`, where);
 	const cost = costOf(values);
-	if (cost === undefined || (kind === 'key file') !== (cost.derivation === 'hkdf')) {
+	if (cost === undefined || (kind === 'key-file') !== (cost.derivation === 'hkdf')) {
 		throw unsupported(
 			'tint/key-derivation',
-			`key slot ${number} is a ${kind} with derivation ${values.derivation}`,
+			`key slot ${number} is a ${KIND_TITLES[kind]} with derivation ${values.derivation}`,
 			where,
 		);
 	}
@@ -106,9 +112,12 @@ function readSlot(bytes: Uint8Array, number: number): KeySlot | undefined {
 	return {number, kind, cost, label, bytes};
 }
 
-function kindOf(kind: number): KeySecret['kind'] | undefined {
+/** For people. */
+export const KIND_TITLES = {passphrase: 'passphrase', 'key-file': 'key file'} as const;
+
+function kindOf(kind: number): KeySlot['kind'] | undefined {
 	if (kind === SlotKind.passphrase) return 'passphrase';
-	return kind === SlotKind.keyFile ? 'key file' : undefined;
+	return kind === SlotKind.keyFile ? 'key-file' : undefined;
 }
 
 interface StoredCost {
@@ -175,20 +184,23 @@ export function writeKeyTable(slots: readonly Uint8Array[]): Uint8Array {
 
 /** Fewer bytes than a key has could be guessed: key files are not stretched as passphrases are. */
 const LEAST_KEY_FILE = 32;
+const LONGEST_PASSPHRASE = 1024;
 const LONGEST_LABEL = KeySlotLayout.fields.label.size;
 
 /** The 256 bytes of a slot that gives `masterKey` to whoever has `secret`. Salt and nonce are new each time. */
 export function newKeySlot(
 	masterKey: Uint8Array,
-	secret: KeySecret,
+	secret: Secret,
 	options: {readonly label?: string; readonly cost?: KeyCost} = {},
 ): Uint8Array {
-	const cost = options.cost ?? (secret.kind === 'key file' ? {derivation: 'hkdf'} : STANDARD_COST);
-	if ((secret.kind === 'key file') !== (cost.derivation === 'hkdf')) {
-		throw new DiskError('invalid', 'tint/key-derivation', `a ${secret.kind} is not used with ${cost.derivation}`);
+	if (!hasSlot(secret)) throw new DiskError('invalid', 'tint/key-kind', `a ${secret.kind} has no slot`);
+	const cost = options.cost ?? (secret.kind === 'key-file' ? {derivation: 'hkdf'} : STANDARD_COST);
+	if ((secret.kind === 'key-file') !== (cost.derivation === 'hkdf')) {
+		const title = KIND_TITLES[secret.kind];
+		throw new DiskError('invalid', 'tint/key-derivation', `a ${title} is not used with ${cost.derivation}`);
 	}
 	checkCost(cost, {structure: 'the new key slot'});
-	requireSecret(secret);
+	requireStrong(secret);
 	const label = new TextEncoder().encode(options.label ?? '');
 	if (label.length > LONGEST_LABEL) {
 		throw new DiskError('invalid', 'tint/key-label', `a label has at most ${LONGEST_LABEL} bytes, not ${label.length}`);
@@ -211,23 +223,36 @@ export function newKeySlot(
 	return bytes;
 }
 
-function requireSecret({kind, bytes}: KeySecret): void {
-	if (kind === 'passphrase' ? bytes.length > 0 : bytes.length >= LEAST_KEY_FILE) return;
+function hasSlot(secret: Secret): secret is SlotSecret {
+	return secret.kind !== 'master-key';
+}
+
+function requireStrong({kind, bytes}: SlotSecret): void {
+	if (kind === 'passphrase') {
+		if (bytes.length > 0 && bytes.length <= LONGEST_PASSPHRASE) return;
+	} else if (bytes.length >= LEAST_KEY_FILE) return;
 	throw new DiskError(
 		'invalid',
 		'tint/weak-key',
-		kind === 'passphrase' ? 'the passphrase is empty' : `a key file has at least ${LEAST_KEY_FILE} bytes`,
+		kind === 'passphrase'
+			? `a passphrase has 1 to ${LONGEST_PASSPHRASE} bytes, not ${bytes.length}`
+			: `a key file has at least ${LEAST_KEY_FILE} bytes`,
 		kind === 'passphrase' ? {} : {hint: 'make one from random bytes: head -c 64 /dev/urandom > image.key'},
 	);
 }
 
 /**
- * The master key and the number of the slot that gave it. A damaged slot fails its checksum and is passed over, so a tag
- * that does not match means another secret, or a slot that was forged.
+ * The master key and the number of the slot that gave it; 0 where the secret is the master key itself, which nothing is
+ * derived for. A damaged slot fails its checksum and is passed over, so a tag that does not match means another secret,
+ * or a slot that was forged.
  *
- * Throws `refused` where no slot opens; what prevented slots from being tried where none could be.
+ * Throws `refused`, `key/wrong` where no slot opens; what prevented slots from being tried where none could be.
  */
-export function unlock({slots, problems}: KeyTable, secret: KeySecret): {masterKey: Uint8Array; slot: number} {
+export function unlock({slots, problems}: KeyTable, secret: Secret): {masterKey: Uint8Array; slot: number} {
+	if (!hasSlot(secret)) {
+		if (secret.bytes.length !== KEY_SIZE) throw wrongKey('the master key does not open this image');
+		return {masterKey: secret.bytes, slot: 0};
+	}
 	const failures = [...problems];
 	let tried = 0;
 	for (const {number, kind, cost, bytes} of slots) {
@@ -247,20 +272,23 @@ export function unlock({slots, problems}: KeyTable, secret: KeySecret): {masterK
 	}
 	const [first] = failures;
 	if (tried === 0 && first !== undefined) throw first.error;
+	const title = KIND_TITLES[secret.kind];
 	if (tried === 0) {
-		const others = secret.kind === 'passphrase' ? 'key file' : 'passphrase';
-		throw new DiskError('refused', 'tint/no-key-slot', `no ${secret.kind} opens this image`, {
-			hint: `it is opened with a ${others}`,
-		});
+		const other = KIND_TITLES[secret.kind === 'passphrase' ? 'key-file' : 'passphrase'];
+		throw wrongKey(`no ${title} opens this image`, `it is opened with a ${other}`);
 	}
-	throw new DiskError('refused', 'tint/wrong-key', `the ${secret.kind} does not open this image`, {
-		...(first !== undefined && {
-			hint: `if it is right, its slot may be the one that cannot be used: ${first.error.message}`,
-		}),
-	});
+	throw wrongKey(
+		`the ${title} does not open this image`,
+		first && `if it is right, its slot may be the one that cannot be used: ${first.error.message}`,
+	);
 }
 
-function deriveKey({bytes}: KeySecret, cost: KeyCost, salt: Uint8Array): Uint8Array {
+/** What a secret that does not fit is answered with. */
+export function wrongKey(message: string, hint?: string): DiskError {
+	return new DiskError('refused', 'key/wrong', message, hint === undefined ? {} : {hint});
+}
+
+function deriveKey({bytes}: SlotSecret, cost: KeyCost, salt: Uint8Array): Uint8Array {
 	if (cost.derivation === 'scrypt') return scryptKey(bytes, salt, cost);
 	if (cost.derivation === 'argon2id') return argon2idKey(bytes, salt, cost);
 	return hkdfKey(sha256(bytes), salt, new TextEncoder().encode(KEY_FILE_INFO));

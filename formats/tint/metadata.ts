@@ -7,6 +7,8 @@ export interface SourceFacts {
 	readonly format?: string;
 	readonly model?: string;
 	readonly serial?: string;
+	/** When files that it was read from were written to last. */
+	readonly modified?: string;
 }
 
 /** Something that was left out. */
@@ -24,11 +26,17 @@ export interface Metadata {
 	readonly source?: SourceFacts;
 	/** Where files of the chain were last seen. */
 	readonly files?: readonly {readonly number: number; readonly path: string}[];
+	/** Chunks that the writer could not look for among all others: some content may be stored more than once. */
+	readonly duplicatesMissed?: number;
 	readonly excluded?: readonly Exclusion[];
+	/** Numbers of the volumes whose free space was left out. */
+	readonly freeSpaceSkipped?: readonly number[];
 	/** Bytes of the disk. */
 	readonly unreadable?: readonly {readonly position: number; readonly length: number}[];
 	readonly partitionData?: readonly {readonly position: number; readonly base64: string}[];
 }
+
+const SOURCE_NAMES = ['name', 'format', 'model', 'serial', 'modified'];
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -50,13 +58,17 @@ export function readMetadata(bytes: Uint8Array): Metadata {
 export function metadataFrom(value: Values): Metadata {
 	const metadata: Metadata = {
 		...strings(value, ['software', 'comment']),
-		...(isObject(value['source']) && {source: strings(value['source'], ['name', 'format', 'model', 'serial'])}),
+		...(isObject(value['source']) && {source: strings(value['source'], SOURCE_NAMES)}),
 		...list('files', value, entry =>
 			isCount(entry['number']) && typeof entry['path'] === 'string'
 				? {number: entry['number'], path: entry['path']}
 				: undefined,
 		),
+		...(isCount(value['duplicatesMissed']) && {duplicatesMissed: value['duplicatesMissed']}),
 		...list('excluded', value, exclusionFrom),
+		...(Array.isArray(value['freeSpaceSkipped']) && {
+			freeSpaceSkipped: value['freeSpaceSkipped'].slice(0, MAX_METADATA_ENTRIES).filter(isCount),
+		}),
 		...list('unreadable', value, entry =>
 			isCount(entry['position']) && isCount(entry['length'])
 				? {position: entry['position'], length: entry['length']}

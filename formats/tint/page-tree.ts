@@ -2,6 +2,7 @@ import {viewOf} from '../../src/core/bytes/layout.ts';
 import {corrupt} from '../../src/core/error.ts';
 import type {ByteSource} from '../../src/core/source.ts';
 import {readTable} from './frame.ts';
+import type {FrameOpener} from './frame-cipher.ts';
 import {ChunkState, type FrameType, REFERENCE_SIZE} from './layout.ts';
 import {newReference, readReference, type Reference, stateAt} from './reference.ts';
 
@@ -40,7 +41,16 @@ export function treeLevels(chunks: number, pageEntries: number): number {
 	return levels;
 }
 
-export function pageTree(source: ByteSource, imageId: Uint8Array, top: Reference, shape: TreeShape): PageTree {
+/** Of an encrypted image: decrypts pages of the file number in a reference, which means nothing in the root's own. */
+export type PageOpener = (file: number, root: boolean) => FrameOpener;
+
+export function pageTree(
+	source: ByteSource,
+	imageId: Uint8Array,
+	top: Reference,
+	shape: TreeShape,
+	openerOf?: PageOpener,
+): PageTree {
 	const {type, structure, pageEntries, leafSize, chunks} = shape;
 	const levels = treeLevels(chunks, pageEntries);
 	const limit = Math.max(16, Math.floor(CACHE_BYTES / (pageEntries * leafSize)));
@@ -61,7 +71,8 @@ export function pageTree(source: ByteSource, imageId: Uint8Array, top: Reference
 		}
 		const entrySize = level === 0 ? leafSize : REFERENCE_SIZE;
 		const expected = {type, level, subject: number, maximum: pageEntries * entrySize, structure};
-		const bytes = readTable(source, imageId, reference, expected);
+		const opener = openerOf?.(reference.file, level + 1 === levels);
+		const bytes = readTable(source, imageId, reference, expected, opener);
 		if (bytes.length % entrySize !== 0) {
 			throw corrupt('tint/page-length', `a page of the ${structure} holds a broken entry`, {
 				structure,

@@ -6,6 +6,7 @@ import {type DedupTable} from './dedup.ts';
 import {imageOf} from './disk.ts';
 import type {Inherit} from './encode.ts';
 import type {ChainEntry} from './file-table.ts';
+import {SEALED_OVERHEAD} from './frame-cipher.ts';
 import type {TintImage} from './image.ts';
 import {ChunkState, CONTENT_HASHES, FRAME_SIZE, MAX_CHUNK_SIZE, MAX_OPEN_FILES} from './layout.ts';
 import {chunkLookup} from './lookup.ts';
@@ -52,15 +53,7 @@ export function planParent(parent: TintImage, imageId: Uint8Array): ParentPlan {
 	const numbers: number[] = [];
 	const hints: {number: number; path: string}[] = [];
 	for (const [number, {entry, source: opened}] of parentFiles.entries()) {
-		const own: ChainEntry = {
-			imageId: geometry.imageId,
-			run: 0,
-			parent: true,
-			end: root.fileSize,
-			contentId: root.contentId,
-			runSalt: NONE,
-		};
-		const next = number === 0 || entry === undefined ? own : {...entry, parent: false};
+		const next = ancestorOf(parent, number, entry);
 		if (sameBytes(next.imageId, imageId)) {
 			throw new DiskError('invalid', 'tint/parent-id', `image ${imageIdText(imageId)} is in the chain already`, {
 				hint: 'give the new image another id',
@@ -72,15 +65,32 @@ export function planParent(parent: TintImage, imageId: Uint8Array): ParentPlan {
 		const assigned = known > 0 ? known : files.length - 1;
 		numbers.push(opened === undefined ? 0 : assigned);
 		if (known > 0) continue;
+		if (sameBytes(next.imageId, geometry.imageId) && number > 0) continue;
 		const path = number === 0 ? nameOf(source.name) : metadata.files?.find(file => file.number === number)?.path;
 		if (path !== undefined) hints.push({number: assigned, path});
 	}
-	if (files.length - 1 > MAX_OPEN_FILES) {
-		throw new DiskError('invalid', 'tint/chain-length', `the chain would have ${files.length} files`, {
+	const count = new Set(files.map(file => imageIdText(file.imageId))).size;
+	if (count - 1 > MAX_OPEN_FILES) {
+		throw new DiskError('invalid', 'tint/chain-length', `the chain would have ${count} files`, {
 			hint: `at most ${MAX_OPEN_FILES + 1} are possible; merge the chain, or write a whole image`,
 		});
 	}
 	return {imageId: geometry.imageId, sequence: root.sequence, files, numbers, hints};
+}
+
+/** What the table of a child says of a file of its parent; the runs of the parent itself are of its newest state. */
+function ancestorOf({geometry, root, cipher}: TintImage, number: number, entry: ChainEntry | undefined): ChainEntry {
+	if (number > 0 && entry !== undefined && !sameBytes(entry.imageId, geometry.imageId)) {
+		return {...entry, parent: false};
+	}
+	return {
+		imageId: geometry.imageId,
+		run: cipher === undefined ? 0 : (entry?.run ?? root.run),
+		parent: number === 0,
+		end: root.fileSize,
+		contentId: root.contentId,
+		runSalt: cipher === undefined ? NONE : (entry?.runSalt ?? root.runSalt),
+	};
 }
 
 /** Files of a chain are kept side by side, and where else they lie is nobody's business. */
@@ -146,7 +156,7 @@ export function enterParent(table: DedupTable, plan: ParentPlan, parent: TintIma
 		try {
 			count = lookup.find(chunk);
 			const hash = entry.state === ChunkState.data ? lookup.hash(chunk) : undefined;
-			if (hash !== undefined && entry.length <= MAX_CHUNK_SIZE && adopt(plan, parent, entry)) {
+			if (hash !== undefined && entry.length <= MAX_CHUNK_SIZE + SEALED_OVERHEAD && adopt(plan, parent, entry)) {
 				table.insert(hash, entry);
 				entered++;
 			}

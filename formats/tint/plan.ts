@@ -12,6 +12,7 @@ import {
 	FIRST_FRAME,
 	MAX_CHUNK_SIZE,
 	MAX_COMMENT,
+	MAX_FILES,
 	MAX_METADATA,
 	MAX_UNREADABLE_RUNS,
 	MIN_CHUNK_SIZE,
@@ -21,6 +22,9 @@ import {
 import {dedupMemory, dedupRoom, dedupTable} from './dedup.ts';
 import {type Metadata, metadataFrom} from './metadata.ts';
 import {pageWriterMemory} from './page-writer.ts';
+import {type EncryptionPlan, keysFor, planEncryption, type WriterKeys} from './encryption.ts';
+import type {ChainEntry} from './file-table.ts';
+import type {KeyCost} from './key-table.ts';
 import {enterParent, parentImage, type ParentPlan, planParent} from './parent.ts';
 
 export const TINT_OPTIONS = [
@@ -59,6 +63,13 @@ export interface TintPlan extends WriterPlan {
 	readonly comment: string;
 	readonly metadata: Metadata;
 	readonly parent?: ParentPlan;
+	/** The file table; undefined where there is none. */
+	readonly files: readonly ChainEntry[] | undefined;
+	/** The files numbered from 1 to this are others; what is beyond are further runs of this one. */
+	readonly foreignFiles: number;
+	readonly encryption?: EncryptionPlan;
+	/** The file goes to a pipe. */
+	readonly streamed: boolean;
 	readonly imageId: Uint8Array;
 	readonly timestamp: number;
 	/** When the file was begun. */
@@ -76,16 +87,34 @@ const METADATA_RESERVE = 1024 * 1024;
 
 /**
  * Beside the options of the command line it takes `metadata`, for programs: JSON text with `source`, `excluded`,
- * `unreadable` and `partitionData` as in SPEC.md section 8.
+ * `freeSpaceSkipped`, `unreadable` and `partitionData` as in SPEC.md section 8. `cost` is that of new passphrases.
  */
-export function planImage(request: CreateRequest, parentDisk?: Disk): TintPlan {
-	return planRun(request, parentDisk, {run: 0, created: request.timestamp, pageEntries: DEFAULT_PAGE_ENTRIES});
+export function planImage(request: CreateRequest, parentDisk?: Disk, cost?: KeyCost): TintPlan {
+	const keys = keysFor(request, parentDisk && parentImage(parentDisk), cost);
+	return planRun(request, parentDisk, {
+		run: 0,
+		created: request.timestamp,
+		pageEntries: DEFAULT_PAGE_ENTRIES,
+		start: FIRST_FRAME,
+		earlier: [],
+		keys,
+	});
 }
 
 /** What a file that is taken up again has settled. */
-export type RunFacts = Pick<TintPlan, 'run' | 'created' | 'pageEntries'>;
+export interface RunFacts extends Pick<TintPlan, 'run' | 'created' | 'pageEntries'> {
+	/** Where the frames of this run begin. */
+	readonly start: number;
+	/** Of an encrypted file the runs so far, in the order of their numbers. */
+	readonly earlier: readonly ChainEntry[];
+	readonly keys: WriterKeys | undefined;
+}
 
-export function planRun(request: CreateRequest, parentDisk: Disk | undefined, facts: RunFacts): TintPlan {
+export function planRun(
+	request: CreateRequest,
+	parentDisk: Disk | undefined,
+	{start, earlier, keys, ...facts}: RunFacts,
+): TintPlan {
 	const {size, sectorSize, options, id, timestamp} = request;
 	const codec = options['codec'] ?? 'lz4';
 	const level = options['level'] ?? ZSTD_DEFAULT_LEVEL;
@@ -120,6 +149,11 @@ export function planRun(request: CreateRequest, parentDisk: Disk | undefined, fa
 			{where: {field: 'chunk-size'}, hint: 'leave the chunk size away: it is that of the parent'},
 		);
 	}
+	const imageId = Uint8Array.from(id);
+	const parentPlan = parent && planParent(parent, imageId);
+	const foreignFiles = (parentPlan?.files.length ?? 1) - 1;
+	const file = earlier.length === 0 ? 0 : foreignFiles + earlier.length;
+	const encryption = keys && planEncryption(keys, imageId, {run: facts.run, file, position: start, timestamp});
 	const layout = {
 		pieceSize: PIECE_SIZE,
 		size,
@@ -130,20 +164,43 @@ export function planRun(request: CreateRequest, parentDisk: Disk | undefined, fa
 		level,
 		comment,
 		metadata: metadataOption(options['metadata']),
-		imageId: Uint8Array.from(id),
+		files: fileTable(imageId, parentPlan?.files ?? [], earlier, encryption),
+		foreignFiles,
+		streamed: request.streamed === true,
+		imageId,
 		timestamp,
 		known: parent === undefined ? 0 : Math.min(parent.chunks, parentChunks(parent.root.states)),
-		...(parent !== undefined && {parent: planParent(parent, Uint8Array.from(id))}),
+		...(parentPlan !== undefined && {parent: parentPlan}),
+		...(encryption !== undefined && {encryption}),
 	} as const;
 	const shared = new SharedArrayBuffer(sharedSizes(layout).total);
 	const plan = {...layout, shared};
 	const {counters, dedup} = sharedState(plan);
-	counters[Counter.next] = FIRST_FRAME;
+	counters[Counter.next] = start + (encryption?.prelude.length ?? 0);
+	counters[Counter.begun] = encryption === undefined ? 1 : 0;
 	if (parent !== undefined && layout.parent !== undefined) {
 		enterParent(dedupTable(dedup), layout.parent, parent, dedupRoom(dedup.length));
 	}
 	return plan;
 }
+
+/** SPEC.md section 9: the file itself, its ancestors, and in encrypted files its further runs. */
+function fileTable(
+	imageId: Uint8Array,
+	parentFiles: readonly ChainEntry[],
+	earlier: readonly ChainEntry[],
+	encryption: EncryptionPlan | undefined,
+): readonly ChainEntry[] | undefined {
+	if (encryption === undefined) return parentFiles.length === 0 ? undefined : parentFiles;
+	const {run, salt} = encryption.secret;
+	const runs = [...earlier, {imageId, run, parent: false, end: 0, contentId: NO_ID, runSalt: salt}];
+	if (parentFiles.length === 0 && runs.length === 1) return undefined;
+	const files = [runs[0], ...parentFiles.slice(1), ...runs.slice(1)];
+	if (files.length <= MAX_FILES) return files;
+	throw new DiskError('unsupported', 'tint/runs', 'the file was taken up again too often', {hint: 'write it anew'});
+}
+
+const NO_ID = new Uint8Array(HASH_SIZE);
 
 /** Chunks of a parent that have frames; the count is the parent's own, and limits memory alone. */
 function parentChunks(states: readonly number[]): number {
@@ -163,10 +220,13 @@ function metadataOption(text: string | number | boolean | undefined): Metadata {
 	if (typeof value !== 'object' || value === null || Array.isArray(value)) {
 		throw invalid('metadata', `the metadata is not a JSON object of at most ${MAX_METADATA - METADATA_RESERVE} bytes`);
 	}
-	const {source, excluded, unreadable, partitionData} = metadataFrom(value as Readonly<Record<string, unknown>>);
+	const {source, excluded, freeSpaceSkipped, unreadable, partitionData} = metadataFrom(
+		value as Readonly<Record<string, unknown>>,
+	);
 	return {
 		...(source !== undefined && {source}),
 		...(excluded !== undefined && {excluded}),
+		...(freeSpaceSkipped !== undefined && {freeSpaceSkipped}),
 		...(unreadable !== undefined && {unreadable}),
 		...(partitionData !== undefined && {partitionData}),
 	};
@@ -191,8 +251,10 @@ export const Counter = {
 	unreadable: 5,
 	/** Of the newest root. */
 	sequence: 6,
+	/** 1 when what precedes the frames of the run has been placed. */
+	begun: 7,
 	/** The first of `STATE_COUNT`. */
-	states: 7,
+	states: 8,
 } as const;
 
 const COUNTERS = Counter.states + STATE_COUNT;

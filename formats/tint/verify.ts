@@ -31,7 +31,7 @@ export interface Verification {
 const MAX_DAMAGED = 10_000;
 
 /**
- * Reads every chunk and compares it with its checksum, its hash and, in the end, with the content id. Damage is
+ * All that `tintype verify` proves of an image, in one go and one thread. Reads every chunk and compares it with its checksum, its hash and, in the end, with the content id. Damage is
  * reported chunk by chunk, and the rest is still looked at.
  */
 export function verifyImage(image: TintImage, report: (finding: Finding) => void): Verification {
@@ -46,10 +46,13 @@ export function verifyImage(image: TintImage, report: (finding: Finding) => void
 	let checkedChunks = 0;
 	let damaged = 0;
 	let whole = true;
-	const frames = scanFrames(image, finding => {
+	const scan = scanFrames(image, finding => {
 		whole = false;
 		report(finding);
 	});
+	let step = scan.next();
+	while (step.done !== true) step = scan.next();
+	const frames = step.value;
 
 	/** What could not be read when the image was taken counts as zeros. */
 	function readContent(position: number, content: Uint8Array): void {
@@ -80,10 +83,12 @@ export function verifyImage(image: TintImage, report: (finding: Finding) => void
 	}
 
 	/** Verifies what starts at `position`; returns where to go on. */
-	function step(position: number): number {
+	function verifyFrom(position: number): number {
 		const chunk = Math.floor(position / chunkSize);
 		let next = chunk + pageEntries - (chunk % pageEntries);
 		try {
+			lookup.find(chunk);
+			next = chunk + 1;
 			disk.locate(position, span);
 			const zero = readsAsZero(span.kind) && (span.length >= chunkSize || position + span.length === size);
 			next = zero ? Math.ceil((position + span.length) / chunkSize) : chunk + 1;
@@ -99,7 +104,7 @@ export function verifyImage(image: TintImage, report: (finding: Finding) => void
 		return next * chunkSize;
 	}
 
-	for (let position = 0; position < size && damaged < MAX_DAMAGED; ) position = step(position);
+	for (let position = 0; position < size && damaged < MAX_DAMAGED; ) position = verifyFrom(position);
 	let proven = damaged === 0;
 	if (proven && hashed) {
 		const contentRoot = tree.finish(size);

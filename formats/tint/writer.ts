@@ -17,18 +17,22 @@ import {lz4Codec, zstdCodec} from '../../src/core/codecs/index.ts';
 import {dedupTable} from './dedup.ts';
 import {type EncodedChunk, type EncodedPiece, type Inherit, pieceEncoder, stateOf} from './encode.ts';
 import {writeFileTable} from './file-table.ts';
-import {storedFrame} from './frame.ts';
+import {sealedFrame, storedFrame} from './frame.ts';
+import {frameSealer, SEALED_OVERHEAD} from './frame-cipher.ts';
 import {writeHeader} from './header.ts';
 import {
 	BLOCK,
 	CHAINED,
 	ChunkState,
 	CONTENT_HASHES,
+	ENCRYPTED,
+	FIRST_FRAME,
 	FRAME_SIZE,
 	FrameType,
 	MAX_UNREADABLE_RUNS,
 	ROOT_SLOTS,
 	STATE_COUNT,
+	STREAMED,
 	UNFINISHED,
 } from './layout.ts';
 import {writeMetadata} from './metadata.ts';
@@ -42,7 +46,9 @@ import {writeRoot} from './root.ts';
 export const tintCreator: DiskCreator = {
 	options: TINT_OPTIONS,
 	keepsMarks: true,
-	plan: planImage,
+	encrypts: true,
+	streams: true,
+	plan: (request, parent) => planImage(request, parent),
 	resume: resumeImage,
 	open: (plan, sink, parent) => imageWriter(plan as TintPlan & WriterPlan, sink, parent),
 };
@@ -57,6 +63,11 @@ function parentOf({parent: planned}: TintPlan, parent: Disk | undefined): Inheri
 
 const NONE = new Uint8Array(HASH_SIZE);
 
+/** The root's own references are to frames of its run, and have no file number. */
+function ofRoot(reference: Reference): Reference {
+	return {...reference, file: 0};
+}
+
 /** Neighbours in the sequence of roots never share a slot. */
 function slotOf(sequence: number): number {
 	return ROOT_SLOTS[(sequence - 1) % 2];
@@ -64,6 +75,9 @@ function slotOf(sequence: number): number {
 
 function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): DiskWriter {
 	const {size, sectorSize, chunkSize, pieceSize, pageEntries, imageId, timestamp, comment, run} = plan;
+	const {encryption, streamed} = plan;
+	const sealer = encryption && frameSealer(encryption.secret);
+	const sealing = sealer && {sealer, file: encryption.file};
 	const codec = plan.codec === 'lz4' ? lz4Codec() : zstdCodec(plan.level);
 	const {counters, unreadable, tree: treeMemory, indexPages, hashPages, dedup} = sharedState(plan);
 	const tree = contentTree(treeMemory);
@@ -71,7 +85,8 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 	/** Where a look at what others are changing leaves what it found; nobody reads it. */
 	const glimpsed = newReference();
 	const seemsKnown = (hash: Uint8Array): boolean => known.find(hash, glimpsed);
-	const encoder = pieceEncoder(imageId, run, codec, chunkSize, pieceSize, parentOf(plan, parent), seemsKnown);
+	const inherit = parentOf(plan, parent);
+	const encoder = pieceEncoder(imageId, run, codec, chunkSize, pieceSize, inherit, seemsKnown, sealing);
 	const shapes = treeShapes(plan);
 	const indexOn = (memory: Uint8Array) => pageWriter(memory, {...shapes.index, place: placePage(FrameType.indexPage)});
 	const hashesOn = (memory: Uint8Array) => pageWriter(memory, {...shapes.hashes, place: placePage(FrameType.hashPage)});
@@ -88,13 +103,35 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 
 	/** Gives a table its place; it is written later. */
 	function place(payload: Uint8Array, type: FrameType, level: number, subject: number): Reference {
+		if (sealing !== undefined) {
+			const {bytes, number: check} = sealedFrame(sealing.sealer, payload, {type, level, subject});
+			const length = payload.length + SEALED_OVERHEAD;
+			return {state: ChunkState.data, codec: 0, length, file: sealing.file, position: append(bytes), check};
+		}
 		const number = counters[Counter.frames]++;
 		const bytes = storedFrame(imageId, payload, {type, level, run, number, subject});
+		const check = crc32c(bytes.subarray(FRAME_SIZE, FRAME_SIZE + payload.length));
+		return {state: ChunkState.data, codec: 0, length: payload.length, file: 0, position: append(bytes), check};
+	}
+
+	/** Bytes that get the next place in the file. */
+	function append(bytes: Uint8Array): number {
 		const position = counters[Counter.next];
 		counters[Counter.next] += bytes.length;
 		pending.push({position, bytes});
-		const check = crc32c(bytes.subarray(FRAME_SIZE, FRAME_SIZE + payload.length));
-		return {state: ChunkState.data, codec: 0, length: payload.length, file: 0, position, check};
+		return position;
+	}
+
+	/** What precedes the frames of an encrypted run has its place since it was planned. */
+	function beginRun(): void {
+		if (counters[Counter.begun] !== 0 || encryption === undefined) return;
+		counters[Counter.begun] = 1;
+		pending.push({position: encryption.position, bytes: encryption.prelude});
+	}
+
+	/** Whether a file number means frames of this file, of whatever run. */
+	function isOwn(file: number): boolean {
+		return file === 0 || file > plan.foreignFiles;
 	}
 
 	function placePage(type: FrameType) {
@@ -132,7 +169,7 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 		}
 		if (plain !== undefined && known.find(plain, found)) {
 			Object.assign(reference, found);
-			if (reference.file === 0) counters[Counter.duplicates]++;
+			if (isOwn(reference.file)) counters[Counter.duplicates]++;
 			return;
 		}
 		if (deferred !== undefined) encoder.encodeLate(chunk);
@@ -146,6 +183,7 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 
 	/** Pages hold whole pieces, so the first chunk says it for all of them. */
 	function reservePiece({chunks, count: used, blank, marks, root: pieceRoot}: EncodedPiece): void {
+		beginRun();
 		if (blank) return;
 		index.enter(chunks[0].number);
 		if (pieceRoot !== undefined) hashes.enter(chunks[0].number);
@@ -158,7 +196,7 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 			leaves += Math.ceil(contentLength / LEAF_SIZE);
 			if (reference.state === ChunkState.zero) continue;
 			placeChunk(chunk);
-			count(reference.file === 0 ? reference.state : ChunkState.inherited, 1);
+			count(isOwn(reference.file) ? reference.state : ChunkState.inherited, 1);
 			writeReference(viewOf(index.entry(number)), 0, reference);
 			if (hash !== undefined) hashes.entry(number).set(hash);
 		}
@@ -171,6 +209,7 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 	}
 
 	function reserveMark(position: number, length: number, kind: Mark['kind']): void {
+		beginRun();
 		const first = position / chunkSize;
 		const end = Math.ceil((position + length) / chunkSize);
 		const state = stateOf(kind);
@@ -188,6 +227,7 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 		const bytes = writeMetadata({
 			software: 'tintype',
 			...(comment !== '' && {comment}),
+			...(counters[Counter.forgotten] > 0 && {duplicatesMissed: counters[Counter.forgotten]}),
 			...(runs.length > 0 && {unreadable: runs}),
 			...plan.metadata,
 			...(plan.parent !== undefined && plan.parent.hints.length > 0 && {files: plan.parent.hints}),
@@ -195,42 +235,51 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 		return place(bytes, FrameType.metadata, 0, 0);
 	}
 
-	/** Writes the tables and the header; returns the root. Pages in the making stay so when it is a checkpoint. */
-	function writeState(chunksDone: number, finished: boolean): Uint8Array {
-		const header = writeHeader({
-			incompatible: 0n,
+	function makeHeader(): Uint8Array {
+		return writeHeader({
+			incompatible: (encryption === undefined ? 0n : ENCRYPTED) | (streamed ? STREAMED : 0n),
 			imageId,
-			size,
+			size: encryption === undefined ? size : 0,
 			chunkSize,
 			logicalSectorSize: sectorSize,
 			physicalSectorSize: sectorSize,
 			pageEntries,
 			created: plan.created,
 		});
+	}
+
+	/** Writes the tables and the header; returns the root. Pages in the making stay so when it is a checkpoint. */
+	function writeState(chunksDone: number, finished: boolean): Uint8Array {
+		const header = makeHeader();
+		beginRun();
 		const top = finished ? index.finish() : indexOn(new Uint8Array(indexPages)).finish();
 		const topHashes = finished ? hashes.finish() : hashesOn(new Uint8Array(hashPages)).finish();
-		const chain = plan.parent?.files;
-		const fileTable = chain === undefined ? newReference() : place(writeFileTable(chain), FrameType.fileTable, 0, 0);
+		const {files} = plan;
+		const fileTable = files === undefined ? newReference() : place(writeFileTable(files), FrameType.fileTable, 0, 0);
 		const metadata = placeMetadata();
 		writePending();
 		const contentRoot = finished ? tree.finish(size) : NONE;
 		const states = Array.from(counters.subarray(Counter.states, Counter.states + STATE_COUNT));
 		states[ChunkState.zero] = 0;
 		states[ChunkState.zero] = chunksDone - states.reduce((total, counted) => total + counted, 0);
-		const block = new Uint8Array(BLOCK);
-		block.set(header);
-		sink.writeAt(0, block);
+		if (!streamed) {
+			const block = new Uint8Array(BLOCK);
+			block.set(header);
+			sink.writeAt(0, block);
+		}
 		return writeRoot(
 			{
 				sequence: ++counters[Counter.sequence],
 				run,
-				incompatible: (chain === undefined ? 0n : CHAINED) | (finished ? 0n : UNFINISHED),
+				incompatible: (files === undefined ? 0n : CHAINED) | (finished ? 0n : UNFINISHED),
 				compatible: 0n,
 				autoclear: finished ? CONTENT_HASHES : 0n,
-				index: top,
-				hashes: topHashes,
-				metadata,
-				fileTable,
+				keyTable: encryption?.keyTable ?? newReference(),
+				size: encryption === undefined ? 0 : size,
+				index: ofRoot(top),
+				hashes: ofRoot(topHashes),
+				metadata: ofRoot(metadata),
+				fileTable: ofRoot(fileTable),
 				contentId: finished ? contentId(size, contentRoot) : NONE,
 				contentRoot,
 				fileSize: counters[Counter.next],
@@ -242,7 +291,35 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 			},
 			header,
 			imageId,
+			sealer,
 		);
+	}
+
+	/** Writes the root where a streamed file ends, or where a reader looks first. */
+	function placeRoot(block: Uint8Array): void {
+		if (streamed) return sink.writeAt(counters[Counter.next], block);
+		sink.truncate(counters[Counter.next]);
+		const sequence = counters[Counter.sequence];
+		sink.writeAt(slotOf(sequence), block);
+		// The slot that holds the last checkpoint is only written when it is not needed any more.
+		if (sequence > 1) sink.sync();
+		sink.writeAt(slotOf(sequence + 1), block);
+	}
+
+	/** Header, empty slots and what comes before all pieces, of a file that can only be continued. */
+	function begin(): void {
+		const start = new Uint8Array(FIRST_FRAME);
+		start.set(makeHeader());
+		sink.writeAt(0, start);
+		beginRun();
+		writePending();
+	}
+
+	function checkpoint(position: number): void {
+		const state = writeState(Math.ceil(position / chunkSize), false);
+		sink.sync();
+		sink.writeAt(slotOf(counters[Counter.sequence]), state);
+		sink.sync();
 	}
 
 	return {
@@ -261,23 +338,13 @@ function imageWriter(plan: TintPlan, sink: ByteSink, parent: Disk | undefined): 
 			piece = undefined;
 		},
 		mark: reserveMark,
-		checkpoint(position) {
-			const checkpoint = writeState(Math.ceil(position / chunkSize), false);
-			sink.sync();
-			sink.writeAt(slotOf(counters[Counter.sequence]), checkpoint);
-			sink.sync();
-		},
+		...(streamed ? {begin} : {checkpoint}),
 		writeTables() {
 			root = writeState(Math.ceil(size / chunkSize), true);
 		},
 		writeRoot() {
 			if (root === undefined) throw new Error('tables come before the root');
-			sink.truncate(counters[Counter.next]);
-			const sequence = counters[Counter.sequence];
-			sink.writeAt(slotOf(sequence), root);
-			// The slot that holds the last checkpoint is only written when it is not needed any more.
-			if (sequence > 1) sink.sync();
-			sink.writeAt(slotOf(sequence + 1), root);
+			placeRoot(root);
 		},
 		describe: () => describeWriting(plan, counters),
 	};
@@ -289,8 +356,9 @@ function describeWriting(plan: TintPlan, counters: Float64Array): readonly Fact[
 		{key: 'codec', title: 'codec', value: plan.codec === 'zstd' ? `zstd, level ${plan.level}` : 'lz4'},
 		{key: 'chunkSize', title: 'chunk size', value: plan.chunkSize, unit: 'bytes'},
 		{key: 'storedBytes', title: 'data stored', value: counters[Counter.storedBytes], unit: 'bytes'},
-		{key: 'fileSize', title: 'file size', value: counters[Counter.next], unit: 'bytes'},
+		{key: 'fileSize', title: 'file size', value: counters[Counter.next] + (plan.streamed ? BLOCK : 0), unit: 'bytes'},
 	];
+	if (plan.encryption !== undefined) facts.push({key: 'encrypted', title: 'encrypted', value: 'AES-256-GCM'});
 	const duplicates = counters[Counter.duplicates];
 	if (plan.parent !== undefined) {
 		const own = states[ChunkState.data] + states[ChunkState.mixed] - duplicates;

@@ -12,28 +12,38 @@ export function readChain(source: ByteSource, context: OpenContext): readonly Im
 	const chain: Image[] = [];
 	const opened: ByteSource[] = [];
 	try {
-		let child = readImage(source, context);
-		chain.push(child);
-		while (child.metadata.parentLocator !== undefined) {
-			if (chain.length >= MAX_CHAIN_DEPTH) {
-				throw corrupt('vhdx/chain-too-long', `more than ${MAX_CHAIN_DEPTH} images stand on each other`, {
-					file: child.source.name,
-				});
-			}
-			const {linkages, paths} = child.metadata.parentLocator;
-			const [identity = ''] = linkages;
-			const parentSource = context.openRelated({role: 'parent', paths, identity});
-			opened.push(parentSource);
-			const parent = readImage(parentSource, context);
-			checkParent(child, parent);
-			chain.push(parent);
-			child = parent;
+		let child: Image | undefined = readImage(source, context);
+		while (child !== undefined) {
+			chain.push(child);
+			child = nextInChain(child, chain.length, context, related => opened.push(related));
 		}
 		return chain;
 	} catch (error) {
 		for (const related of opened) related[Symbol.dispose]();
 		throw error;
 	}
+}
+
+/** The parent of an image, checked to be it; undefined where there is none. `depth` images are open already. */
+export function nextInChain(
+	child: Image,
+	depth: number,
+	context: OpenContext,
+	onOpened?: (source: ByteSource) => void,
+): Image | undefined {
+	if (child.metadata.parentLocator === undefined) return undefined;
+	if (depth >= MAX_CHAIN_DEPTH) {
+		throw corrupt('vhdx/chain-too-long', `more than ${MAX_CHAIN_DEPTH} images stand on each other`, {
+			file: child.source.name,
+		});
+	}
+	const {linkages, paths} = child.metadata.parentLocator;
+	const [identity = ''] = linkages;
+	const source = context.openRelated({role: 'parent', paths, identity});
+	onOpened?.(source);
+	const parent = readImage(source, context);
+	checkParent(child, parent);
+	return parent;
 }
 
 function checkParent(child: Image, parent: Image): void {

@@ -15,7 +15,8 @@ export function openDisk(source: ByteSource, context: OpenContext): Disk {
 	return chain.reduceRight<Disk | undefined>((parent, image) => diskOver(image, parent), undefined) as Disk;
 }
 
-function diskOver(image: Image, parent: Disk | undefined): Disk {
+/** One image of a chain over the disk of its parent. */
+export function diskOver(image: Image, parent: Disk | undefined): Disk {
 	const {source, log, bat} = image;
 	const {size, blockSize, logicalSectorSize: sectorSize} = image.metadata;
 	const overlay = log?.overlay;

@@ -1,6 +1,7 @@
 import type {DiskFormat} from '../../src/core/disk.ts';
 import {openDisk} from './disk.ts';
 import {hasFileIdentifier} from './file-identifier.ts';
+import {openLineage} from './lineage.ts';
 import {planVhdx, type VhdxPlan, WRITER_OPTIONS} from './plan.ts';
 import {openWriter} from './writer.ts';
 
@@ -18,4 +19,5 @@ export const vhdx: DiskFormat = {
 		plan: planVhdx,
 		open: (plan, sink) => openWriter(plan as VhdxPlan, sink),
 	},
+	upkeep: {chain: openLineage},
 };

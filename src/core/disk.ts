@@ -1,4 +1,5 @@
 import type {ByteSink, ByteSource} from './source.ts';
+import type {Salvage, Upkeep} from './upkeep.ts';
 
 /**
  * What a run of a disk is.
@@ -93,6 +94,8 @@ export interface Disk extends ByteSource {
 	readonly sectorSize: number;
 	/** The sources it stands on: its own file, extents, parents. `Span.source` counts them. */
 	readonly sources: readonly ByteSource[];
+	/** Of an encrypted image: opens it again in another thread. Never shown, logged or stored. */
+	readonly masterKey?: Uint8Array;
 	/** Says what lies at `position` (`0 <= position < size`) without reading the content. */
 	locate(position: number, span: Span): void;
 	describe(): DiskFacts;
@@ -113,9 +116,24 @@ export interface RelatedReference {
 	readonly matches?: (source: ByteSource) => boolean;
 }
 
+/** What opens an encrypted image. */
+export interface Secret {
+	/** `master-key`: what one of the others gave before, so that further threads need not derive it again. */
+	readonly kind: 'passphrase' | 'key-file' | 'master-key';
+	/** Of a passphrase its UTF-8 in Normalization Form C; of a key file all that it holds. */
+	readonly bytes: Uint8Array;
+}
+
 export interface OpenContext {
+	/**
+	 * For encrypted images; those that are not are refused with it (`key/unneeded`). An encrypted image without it throws
+	 * `refused`, `key/needed`; with a wrong one `refused`, `key/wrong`.
+	 */
+	readonly secret?: Secret;
 	/** Logical sector size in bytes for formats that record none (raw); 512 when absent. */
 	readonly sectorSize?: number;
+	/** For formats with `Upkeep.salvage`: what is lost is `unreadable` in the map, and no error of opening or reading. */
+	readonly salvage?: Salvage;
 	/** The only way a format reaches another file. It may refuse. */
 	openRelated(reference: RelatedReference): ByteSource;
 	warn(finding: Finding): void;
@@ -139,6 +157,8 @@ export interface DiskFormat {
 	open(source: ByteSource, context: OpenContext): Disk;
 	/** Absent where the format can only be read. */
 	readonly create?: DiskCreator;
+	/** What can be done for images that are kept: checks, chains, repair. */
+	readonly upkeep?: Upkeep;
 }
 
 /** One option of a format's writer; feeds the command line, its help and the README. */
@@ -164,6 +184,19 @@ export interface CreateRequest {
 	readonly id: Uint8Array;
 	/** Seconds since 1970, for the fields that hold a time. */
 	readonly timestamp: number;
+	/** Encrypts the image: the secrets that open it. Empty together with `keysOf` or a parent: those of that image alone. */
+	readonly keys?: readonly NewKey[];
+	/** An opened encrypted image of which the new one takes over key and key slots, as it does from a parent unasked. */
+	readonly keysOf?: Disk;
+	/** The output goes to a pipe: see `DiskCreator.streams`. */
+	readonly streamed?: boolean;
+}
+
+/** A secret that is to open a new image. */
+export interface NewKey {
+	readonly secret: Secret;
+	/** For people: whose it is. */
+	readonly label: string;
 }
 
 /**
@@ -203,6 +236,8 @@ export interface Piece {
  * and the caller syncs again.
  */
 export interface DiskWriter {
+	/** Of streamed output: writes what precedes all pieces. Called once, by one thread, before any other call. */
+	readonly begin?: () => void;
 	/** Work that needs nobody else: find zeros, compress, hash. */
 	encode(piece: Piece): void;
 	/** Takes places in the output for the piece encoded last. */
@@ -232,12 +267,22 @@ export interface ResumedPlan {
 	readonly plan: WriterPlan;
 	/** Where on the disk to go on. */
 	readonly position: number;
+	/** What the file says of its source: JSON text as in the option `metadata`. */
+	readonly metadata?: string;
 }
 
 export interface DiskCreator {
 	readonly options: readonly WriterOption[];
 	/** Whether it can record that a run is free, excluded or unreadable, and what it shares with a parent. */
 	readonly keepsMarks?: boolean;
+	/** Whether it can encrypt: `CreateRequest.keys`. */
+	readonly encrypts?: boolean;
+	/**
+	 * Whether it can write to a pipe. With `CreateRequest.streamed` all calls of `writeAt` are in the order of the file and
+	 * without gaps, nothing is read back, `truncate` is not called, and there are no checkpoints. For that the caller calls
+	 * `begin` before the first piece, and `write` right after each `reserve` in the same turn.
+	 */
+	readonly streams?: boolean;
 	/** Checks the request and lays the output out. Pure: it touches no file. */
 	plan(request: CreateRequest, parent?: Disk): WriterPlan;
 	/**

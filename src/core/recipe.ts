@@ -1,3 +1,6 @@
+import type {Secret} from './disk.ts';
+import type {Salvage} from './upkeep.ts';
+
 /**
  * How an image crosses a thread. The main thread opens every file once, through the gate; the recipe carries the
  * descriptors and what they must still be. A worker builds its own sources and disk over them with positional reads;
@@ -36,5 +39,11 @@ export interface ImageRecipe {
 	/** The name of the `DiskFormat`. */
 	readonly format: string;
 	readonly sectorSize?: number;
+	/** Of an encrypted image its master key. */
+	readonly secret?: Secret;
+	/** See `OpenImageOptions.zeroUnreadable`. */
+	readonly zeroUnreadable?: boolean;
 	readonly related: readonly RelatedFile[];
+	/** Of a damaged image: as much of it as can be had. */
+	readonly salvage?: Salvage;
 }

@@ -28,6 +28,8 @@ export interface Gate {
 	readonly file: FileRecipe;
 	/** What is odd about the set of files. */
 	readonly findings: readonly Finding[];
+	/** Where related files may lie. */
+	readonly folders: readonly string[];
 	/** What was let through so far, in order; part of the recipe. */
 	readonly related: readonly RelatedFile[];
 	openRelated(reference: RelatedReference): ByteSource;
@@ -68,6 +70,7 @@ export function openGate(path: string, options: GateOptions): Gate {
 	return {
 		file,
 		findings,
+		folders,
 		related,
 		openRelated(reference) {
 			if (related.length >= MAXIMUM_RELATED) {

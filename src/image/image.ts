@@ -1,24 +1,32 @@
 import {ALL_FORMATS} from '../../formats/index.ts';
 import {ALL_FILE_SYSTEMS} from '../../mount/filesystems/index.ts';
-import type {Disk, DiskFormat, Finding, OpenContext, RelatedReference} from '../core/disk.ts';
+import type {Disk, DiskFormat, Finding, OpenContext, RelatedReference, Secret} from '../core/disk.ts';
 import {DiskError, located} from '../core/error.ts';
 import type {FileSystem} from '../core/file-system.ts';
 import type {Partition, PartitionTable} from '../core/partition-table.ts';
-import type {ImageRecipe} from '../core/recipe.ts';
+import type {FileRecipe, ImageRecipe} from '../core/recipe.ts';
 import type {ByteSource} from '../core/source.ts';
+import type {Chain, Checkpoint, Found, Salvage, Steps} from '../core/upkeep.ts';
 import {checked} from '../core/sources/checked.ts';
 import {closeFiles, fileSource} from '../core/sources/file.ts';
 import {windowSource} from '../core/sources/window.ts';
 import {NO_SCHEME, readPartitionTable} from '../partitions/index.ts';
-import {type GateOptions, openGate, relatedKey, relatedNotFound} from './gate.ts';
+import {type Gate, type GateOptions, openGate, relatedKey, relatedNotFound} from './gate.ts';
 import {foreignVolume, laterVolume, opaqueVolume, refuseForeignContainer} from './recognise.ts';
 import {volumeName} from './volume-name.ts';
+import {zeroUnreadable} from './zero-unreadable.ts';
 
 export interface OpenImageOptions extends GateOptions {
 	/** A format's name, for an image whose magic bytes are damaged or that must be taken as raw. */
 	readonly format?: string;
 	/** Logical sector size in bytes for images that record none. */
 	readonly sectorSize?: number;
+	/** Opens an encrypted image. */
+	readonly secret?: Secret;
+	/** What could not be read when the image was taken reads as zeros, instead of failing. */
+	readonly zeroUnreadable?: boolean;
+	/** Shows as much as can be had of a damaged image; what is lost is `unreadable`. */
+	readonly salvage?: Salvage;
 }
 
 /** One partition, or the whole disk where it has no partition table. */
@@ -64,10 +72,17 @@ export function openDisk(path: string, options: OpenImageOptions = {}): OpenedDi
 		const source = checked(fileSource(gate.file));
 		const format = options.format === undefined ? detectFormat(source) : formatNamed(options.format);
 		const findings: Finding[] = [...gate.findings];
-		const disk = openContainer(format, source, findings, reference => gate.openRelated(reference), options.sectorSize);
+		const disk = openContainer(format, source, findings, reference => gate.openRelated(reference), options);
 		const {file, related} = gate;
-		const sectorSize = options.sectorSize === undefined ? {} : {sectorSize: options.sectorSize};
-		const recipe: ImageRecipe = {file, format: format.name, related, ...sectorSize};
+		const recipe: ImageRecipe = {
+			file,
+			format: format.name,
+			related,
+			...(options.sectorSize !== undefined && {sectorSize: options.sectorSize}),
+			...(options.zeroUnreadable === true && {zeroUnreadable: true}),
+			...(options.salvage !== undefined && {salvage: options.salvage}),
+			...(disk.masterKey !== undefined && {secret: {kind: 'master-key', bytes: disk.masterKey}}),
+		};
 		return {
 			disk,
 			findings,
@@ -77,6 +92,69 @@ export function openDisk(path: string, options: OpenImageOptions = {}): OpenedDi
 				closeRecipe(recipe);
 			},
 		};
+	} catch (error) {
+		closeRecipe(gate);
+		throw error;
+	}
+}
+
+/** The files that an image stands on, opened as far as they are there. */
+export interface OpenedChain extends Disposable {
+	readonly format: DiskFormat;
+	/** Undefined where the format knows no chains. */
+	readonly chain: Chain | undefined;
+	/** In which its files were looked for. */
+	readonly folders: readonly string[];
+	readonly findings: readonly Finding[];
+	readonly file: FileRecipe;
+}
+
+/** Opens the files of a chain without looking into the disk: that some are missing is no error. */
+export function openChain(path: string, options: OpenImageOptions = {}): OpenedChain {
+	return throughGate(path, options, (format, source, context, gate) => ({
+		format,
+		chain: format.upkeep?.chain?.(source, context),
+		folders: gate.folders,
+		file: gate.file,
+	}));
+}
+
+/** Looks through a damaged image for all that can be had; `OpenImageOptions.salvage` then shows its disk. */
+export interface OpenedRuin extends Disposable {
+	readonly format: DiskFormat;
+	readonly source: ByteSource;
+	/** The state from which writing can go on, where there is one. */
+	checkpoint(): Checkpoint | undefined;
+	/** Undefined where the format knows no such search. */
+	readonly search: Steps<Found> | undefined;
+	readonly findings: readonly Finding[];
+	readonly file: FileRecipe;
+}
+
+export function openRuin(path: string, options: OpenImageOptions = {}): OpenedRuin {
+	return throughGate(path, options, (format, source, context, gate) => ({
+		format,
+		source,
+		checkpoint: () => format.upkeep?.checkpoint?.(source, context),
+		search: format.upkeep?.salvage?.(source, context),
+		file: gate.file,
+	}));
+}
+
+/** Opens a file and whatever `open` asks for; disposing of the result closes them. */
+function throughGate<Opened>(
+	path: string,
+	options: OpenImageOptions,
+	open: (format: DiskFormat, source: ByteSource, context: OpenContext, gate: Gate) => Opened,
+): Opened & Disposable & {readonly findings: readonly Finding[]} {
+	const gate = openGate(path, options);
+	try {
+		const source = checked(fileSource(gate.file));
+		const format = options.format === undefined ? detectFormat(source) : formatNamed(options.format);
+		const findings: Finding[] = [...gate.findings];
+		const context = contextOf(options, findings, reference => gate.openRelated(reference));
+		const opened = open(format, source, context, gate);
+		return {...opened, findings, [Symbol.dispose]: () => closeRecipe(gate)};
 	} catch (error) {
 		closeRecipe(gate);
 		throw error;
@@ -103,13 +181,7 @@ export function openRecipeDisk(recipe: ImageRecipe): Disk {
 		if (found === undefined) throw relatedNotFound(reference, recipe.file.name);
 		return fileSource(found.file);
 	};
-	return openContainer(
-		formatNamed(recipe.format),
-		checked(fileSource(recipe.file)),
-		[],
-		openRelated,
-		recipe.sectorSize,
-	);
+	return openContainer(formatNamed(recipe.format), checked(fileSource(recipe.file)), [], openRelated, recipe);
 }
 
 /** The image of a recipe. Disposing of it leaves the files open: they are the main thread's. */
@@ -148,18 +220,43 @@ function openContainer(
 	source: ByteSource,
 	findings: Finding[],
 	openRelated: OpenContext['openRelated'],
-	sectorSize: number | undefined,
+	options: ContextOptions & Pick<OpenImageOptions, 'zeroUnreadable'>,
 ): Disk {
-	const context: OpenContext = {
-		openRelated,
-		warn: finding => findings.push(finding),
-		...(sectorSize !== undefined && {sectorSize}),
-	};
+	const {secret, zeroUnreadable: zeroed} = options;
+	const context = contextOf(options, findings, openRelated);
 	try {
-		return checked(format.open(source, context));
+		const disk = format.open(source, context);
+		if (secret !== undefined && disk.masterKey === undefined) {
+			disk[Symbol.dispose]();
+			throw secretUnneeded(source.name);
+		}
+		return checked(zeroed === true ? zeroUnreadable(disk) : disk);
 	} catch (error) {
 		throw error instanceof DiskError ? located(error, {file: source.name}) : error;
 	}
+}
+
+type ContextOptions = Pick<OpenImageOptions, 'sectorSize' | 'secret' | 'salvage'>;
+
+function contextOf(
+	{sectorSize, secret, salvage}: ContextOptions,
+	findings: Finding[],
+	openRelated: OpenContext['openRelated'],
+): OpenContext {
+	return {
+		openRelated,
+		warn: finding => findings.push(finding),
+		...(sectorSize !== undefined && {sectorSize}),
+		...(secret !== undefined && {secret}),
+		...(salvage !== undefined && {salvage}),
+	};
+}
+
+/** Whoever has a secret for an image expects it to be encrypted. */
+function secretUnneeded(name: string): DiskError {
+	return new DiskError('refused', 'key/unneeded', `${name} is not encrypted, but a secret was given for it`, {
+		hint: 'if it ought to be encrypted, it is not the image that it should be; if not, leave the secret out',
+	});
 }
 
 function assemble(opened: OpenedDisk): Image {

@@ -26,17 +26,27 @@ function matches(source: ByteSource, {offset, magic}: Pick<Signature, 'offset' |
 	return found.every((byte, index) => byte === wanted[index]);
 }
 
+/** A sector that cannot be read says nothing: a failing disk is a raw disk all the same. */
+function matchesIfReadable(source: ByteSource, signature: Signature): boolean {
+	try {
+		return matches(source, signature);
+	} catch (error) {
+		if (error instanceof DiskError && error.family === 'io') return false;
+		throw error;
+	}
+}
+
 /** Throws `unsupported` where a file is no raw disk, though no format takes it. */
 export function refuseForeignContainer(source: ByteSource): void {
 	const where = {file: source.name};
-	const container = FOREIGN_CONTAINERS.find(signature => matches(source, signature));
+	const container = FOREIGN_CONTAINERS.find(signature => matchesIfReadable(source, signature));
 	if (container !== undefined) {
 		const message = `${source.name} is ${container.title}, which tintype does not read yet`;
 		const hint =
 			'convert it to a raw disk first (for many formats: qemu-img convert -O raw), or take it as it is with --format raw';
 		throw new DiskError('unsupported', 'format/foreign', message, {where, hint});
 	}
-	const compressed = COMPRESSED_FILES.find(signature => matches(source, signature));
+	const compressed = COMPRESSED_FILES.find(signature => matchesIfReadable(source, signature));
 	if (compressed !== undefined) {
 		const message = `${source.name} is ${compressed.title}`;
 		const hint = `unpack it first (${compressed.unpack}), or take it as it is with --format raw`;

@@ -1,3 +1,4 @@
+import {roundUp} from '../../core/bytes/u64.ts';
 import type {Disk} from '../../core/disk.ts';
 import {DiskError} from '../../core/error.ts';
 import {protectiveEntry, readBootSector} from '../boot-sector.ts';
@@ -69,4 +70,23 @@ export function loadBackup(disk: Disk, primary: Damage | undefined): CopyResult 
 		first ??= result;
 	}
 	return first ?? {damage: {lba: 0, sectorSize: disk.sectorSize, problem: 'does not exist'}};
+}
+
+/** Where the headers and entries of both copies lie on a disk, as far as they are whole; bytes, in no order. */
+export function gptRanges(disk: Disk): {readonly start: number; readonly end: number}[] {
+	const primary = loadPrimary(disk);
+	const copies =
+		'copy' in primary
+			? [primary, loadCopy(disk, primary.copy.header.alternateLba, primary.copy.header.sectorSize)]
+			: [loadBackup(disk, primary.damage)];
+	return copies.flatMap(result => {
+		if (!('copy' in result)) return [];
+		const {header, entries} = result.copy;
+		const {sectorSize, myLba, partitionEntryLba} = header;
+		const start = partitionEntryLba * sectorSize;
+		return [
+			{start, end: start + roundUp(entries.length, sectorSize)},
+			{start: myLba * sectorSize, end: (myLba + 1) * sectorSize},
+		];
+	});
 }

@@ -246,7 +246,6 @@ test('the newest valid root counts', t => {
 test('features that are not known are refused by name or number', t => {
 	const original = writeImage(smallDisk(), SMALL).bytes();
 	for (const [bit, name] of [
-		[0, /: encrypted$/],
 		[3, /: unfinished$/],
 		[17, /: bit 17$/],
 	] as const) {

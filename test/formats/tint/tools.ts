@@ -1,6 +1,18 @@
 import {randomBytes} from 'node:crypto';
 import {tint} from '../../../formats/tint/index.ts';
-import type {Disk, DiskWriter, Finding, Mark, OpenContext, WriterPlan} from '../../../src/core/disk.ts';
+import type {KeyCost} from '../../../formats/tint/key-table.ts';
+import {planImage} from '../../../formats/tint/plan.ts';
+import type {
+	CreateRequest,
+	Disk,
+	DiskWriter,
+	Finding,
+	Mark,
+	NewKey,
+	OpenContext,
+	Secret,
+	WriterPlan,
+} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';
 import {checked} from '../../../src/core/sources/checked.ts';
 import type {ByteSink, ByteSource} from '../../../src/core/source.ts';
@@ -97,7 +109,30 @@ export interface WriteOptions {
 	readonly seed?: number;
 	/** Whether pieces of one kind are told by `mark`. */
 	readonly long?: boolean;
+	readonly keys?: readonly NewKey[];
+	readonly keysOf?: () => Disk;
+	readonly streamed?: boolean;
+	readonly sink?: SparseFile;
+	/** A checkpoint every so many pieces. */
+	readonly every?: number;
+	/** Where on the disk the work is cut short. */
+	readonly until?: number;
+	/** Goes on with what is in `sink`. */
+	readonly resume?: boolean;
 }
+
+/** Passphrases in tests cost next to nothing. */
+export const CHEAP: KeyCost = {derivation: 'scrypt', n: 16, r: 8, p: 1};
+
+export const passphrase = (text: string): Secret => ({kind: 'passphrase', bytes: new TextEncoder().encode(text)});
+
+/** A key file that a seed repeats. */
+export function keyFile(seed = 1): Secret {
+	const random = randomNumbers(seed);
+	return {kind: 'key-file', bytes: Uint8Array.from({length: 64}, () => Math.floor(random() * 256))};
+}
+
+export const newKey = (secret: Secret, label = ''): NewKey => ({secret, label});
 
 export interface Written {
 	readonly file: SparseFile;
@@ -116,16 +151,27 @@ function marksOf(marks: readonly DiskMark[], position: number, length: number): 
 /** Writes a disk through several writers that take turns as threads do. */
 export function writeDisk(content: Uint8Array, given: WriteOptions = {}): Written {
 	const {options = {}, marks = [], id = IMAGE_ID, parent, threads = 1, seed = 1, long = false} = given;
-	const sink = sparseFile();
-	const request = {size: content.length, sectorSize: 512, options, id, timestamp: TIMESTAMP};
-	const plan = creator().plan(request, parent?.());
+	const {keys, keysOf, streamed = false, sink = sparseFile(), every = 0, until = content.length} = given;
+	const request: CreateRequest = {
+		size: content.length,
+		sectorSize: 512,
+		options,
+		id,
+		timestamp: TIMESTAMP,
+		...(keys !== undefined && {keys}),
+		...(keysOf !== undefined && {keysOf: keysOf()}),
+		...(streamed && {streamed}),
+	};
+	const resumed = given.resume === true ? creator().resume?.(request, sink.source(), parent?.()) : undefined;
+	const plan = resumed?.plan ?? planImage(request, parent?.(), CHEAP);
 	// What crosses to another thread: a structured clone, whose shared memory stays shared.
 	const writers = Array.from({length: threads}, () => creator().open(structuredClone(plan), sink, parent?.()));
 	const waiting: ((() => void) | undefined)[] = writers.map(() => undefined);
 	const random = randomNumbers(seed);
 	const {pieceSize} = plan;
 	let turn = 0;
-	for (let position = 0; position < content.length; position += pieceSize) {
+	if (streamed) writers[threads - 1].begin?.();
+	for (let position = resumed?.position ?? 0; position < until; position += pieceSize) {
 		const number = threads === 1 ? 0 : Math.floor(random() * threads);
 		// A writer has one piece at a time; its write may come after later pieces of others have their places.
 		for (const [index, write] of waiting.entries()) {
@@ -145,17 +191,27 @@ export function writeDisk(content: Uint8Array, given: WriteOptions = {}): Writte
 			writer.encode({position, bytes, marks: inside});
 			writer.reserve();
 		}
-		waiting[number] = () => writer.write();
+		// What goes to a pipe goes there in its turn.
+		if (streamed) writer.write();
+		else waiting[number] = () => writer.write();
+		if (every === 0 || (position / pieceSize + 1) % every !== 0 || position + pieceSize >= content.length) continue;
+		for (const [index, write] of waiting.entries()) {
+			write?.();
+			waiting[index] = undefined;
+		}
+		writers[number].checkpoint?.(position + pieceSize);
 	}
 	for (const write of waiting) write?.();
+	if (until < content.length) return {file: sink, facts: {}};
 	finish(writers[threads - 1]);
 	const facts = Object.fromEntries(writers[threads - 1].describe().map(({key, value}) => [key, value]));
 	return {file: sink, facts};
 }
 
 /** Finds related files by what they hold alone, as among files side by side. */
-export function shelfContext(files: readonly SparseFile[], findings: Finding[]): OpenContext {
+export function shelfContext(files: readonly SparseFile[], findings: Finding[], secret?: Secret): OpenContext {
 	return {
+		...(secret !== undefined && {secret}),
 		openRelated(reference) {
 			for (const file of files) {
 				const source = file.source();
@@ -205,9 +261,10 @@ export function openContext(findings: Finding[]): OpenContext {
 	};
 }
 
-export function open(source: ByteSource): Opened {
+export function open(source: ByteSource, secret?: Secret): Opened {
 	const findings: Finding[] = [];
-	return {disk: checked(tint.open(source, openContext(findings))), findings};
+	const context = {...openContext(findings), ...(secret !== undefined && {secret})};
+	return {disk: checked(tint.open(source, context)), findings};
 }
 
 export function readAll(disk: Disk): Uint8Array {

@@ -1,7 +1,13 @@
+import {readFileSync} from 'node:fs';
+import {join} from 'node:path';
 import {zstdCompressSync} from 'node:zlib';
 import {appendChunk, editPage, editRoot, toStreamed} from './craft.ts';
-import {SpanKind} from '../../../src/core/disk.ts';
-import {open, randomNumbers, textBytes, writeDisk, writeImage} from './tools.ts';
+import {type Disk, type Secret, SpanKind} from '../../../src/core/disk.ts';
+import {memorySource} from '../../../src/core/sources/memory.ts';
+import type {ByteSource} from '../../../src/core/source.ts';
+import {newKey, open, passphrase, randomNumbers, textBytes, writeDisk, writeImage} from './tools.ts';
+
+export const FOLDER = join(import.meta.dirname, '../../../testdata/tint');
 
 /** A file under testdata/tint and the disk in it. */
 export interface Vector {
@@ -12,6 +18,8 @@ export interface Vector {
 	readonly unreadable: readonly (readonly [number, number])[];
 	/** Names of the other files of its chain. */
 	readonly chain?: readonly string[];
+	/** What opens it, each by itself. */
+	readonly secrets?: readonly Secret[];
 	readonly make: () => Uint8Array;
 }
 
@@ -91,6 +99,35 @@ function makeLater(): Uint8Array {
 	return file.bytes();
 }
 
+const PASSPHRASE = passphrase('correct horse battery staple');
+const KEY_FILE: Secret = {kind: 'key-file', bytes: Uint8Array.from({length: 64}, (_, index) => index)};
+
+function makeEncrypted(): Uint8Array {
+	const keys = [newKey(PASSPHRASE, 'for people'), newKey(KEY_FILE, 'for machines')];
+	return writeDisk(plainDisk(), {options: {'chunk-size': CHUNK}, keys}).file.bytes();
+}
+
+/** Larger than a piece of the writer, so that it can be taken up again in the middle. */
+function secondDisk(): Uint8Array {
+	const disk = new Uint8Array(17 * CHUNK);
+	disk.set(plainDisk());
+	disk.set(textLines(900), 5 * CHUNK);
+	disk.copyWithin(15 * CHUNK, 0, CHUNK);
+	disk.copyWithin(16 * CHUNK, 5 * CHUNK, 6 * CHUNK);
+	disk.set(textLines(77), 2 * CHUNK);
+	disk.set(MIXED_TEXT, 16 * CHUNK + 40_000);
+	return disk;
+}
+
+/** Its parent is the file, since nobody can make that again. */
+function makeSecond(): Uint8Array {
+	const source = (): ByteSource => memorySource(readFileSync(join(FOLDER, 'encrypted.tint')), 'encrypted.tint');
+	const parent = (): Disk => open(source(), KEY_FILE).disk;
+	const id = Uint8Array.from({length: 16}, (_, index) => 210 + index);
+	const {file} = writeDisk(secondDisk(), {id, parent, every: 1, until: 16 * CHUNK});
+	return writeDisk(secondDisk(), {id, parent, resume: true, sink: file}).file.bytes();
+}
+
 export const VECTORS: readonly Vector[] = [
 	{
 		name: 'lz4.tint',
@@ -119,5 +156,20 @@ export const VECTORS: readonly Vector[] = [
 		unreadable: [[3 * CHUNK + 2048, 3 * CHUNK + 2560]],
 		chain: ['lz4.tint'],
 		make: makeLater,
+	},
+	{
+		name: 'encrypted.tint',
+		disk: plainDisk(),
+		unreadable: [],
+		secrets: [PASSPHRASE, KEY_FILE],
+		make: makeEncrypted,
+	},
+	{
+		name: 'encrypted-incremental.tint',
+		disk: secondDisk(),
+		unreadable: [],
+		chain: ['encrypted.tint'],
+		secrets: [PASSPHRASE, KEY_FILE],
+		make: makeSecond,
 	},
 ];
