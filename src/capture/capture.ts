@@ -1,16 +1,24 @@
 import {statSync} from 'node:fs';
-import {basename} from 'node:path';
-import type {Finding} from '../core/disk.ts';
+import type {CreateRequest, Finding, Secret} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import {type ConvertResult, runConversion} from '../convert/conversion.ts';
+import {encryptionOf, lostEncryption} from '../convert/encryption.ts';
 import {createRequest, type TargetOptions, writableFormat} from '../convert/convert.ts';
+import {sourceFacts} from '../convert/source-facts.ts';
 import {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from '../image/image.ts';
 import {type BlockDevice, blockDevice, deviceNumber, usesOf} from '../work/block-device.ts';
 import {excludedRanges, type Excludable, type Exclusion} from './excluded.ts';
+import {NO_SCHEME} from '../partitions/index.ts';
+import {partitionData} from './partition-data.ts';
+
+/** What is captured to where no name says it. */
+const FORMAT = 'tint';
 
 export interface CaptureOptions extends Omit<OpenImageOptions, 'parent'>, TargetOptions {
 	/** An earlier capture: only what differs from it is stored. */
 	readonly parent?: string;
+	/** Opens the parent where it is encrypted; the new image then has its keys. */
+	readonly parentSecret?: Secret;
 	/** Numbers of the volumes to keep, with the partition table; all when absent. */
 	readonly volumes?: readonly number[];
 	/** Takes free space as well. */
@@ -35,64 +43,91 @@ export interface FreeSpace {
  * systems is skipped; parts that cannot be read are recorded as unreadable. Throws what `convert` throws.
  */
 export async function capture(source: string, target: string, options: CaptureOptions = {}): Promise<CaptureResult> {
-	const {parent: parentPath, exclude = [], volumes, ...opening} = options;
+	const {parent: parentPath, parentSecret, exclude = [], volumes, ...opening} = options;
 	options.signal?.throwIfAborted();
-	const kind = writableFormat(target, options);
+	const kind = writableFormat(target, {...options, ...(options.stream !== undefined && {to: options.to ?? FORMAT})});
 	if (kind.creator.keepsMarks !== true) {
 		throw new DiskError('invalid', 'capture/format', `${kind.format.name} cannot tell what was left out from zeros`, {
 			hint: 'capture to .tint, or use convert',
 		});
 	}
-	const image = openImage(source, withoutParent(opening));
+	const image = openSource(source, opening);
 	let parent: OpenedDisk | undefined;
 	try {
 		const device = deviceOf(source);
 		const inUse = usesFound(device);
 		checkVolumes(image, volumes);
-		if (parentPath !== undefined) parent = openDisk(parentPath);
+		if (parentPath !== undefined)
+			parent = openDisk(parentPath, parentSecret === undefined ? {} : {secret: parentSecret});
 		const {ranges, exclusions} = excludedRanges(image, {exclude, ...(volumes !== undefined && {volumes})});
 		const freeSpace = image.volumes
 			.filter(({number}) => volumes === undefined || volumes.includes(number))
 			.map(volume => freeSpaceOf(volume, {allBlocks: options.allBlocks ?? false, inUse: inUse.length > 0}));
 		const skipFreeOf = freeSpace.filter(({skipped}) => skipped).map(({volume}) => volume);
+		const tables = partitionData(image);
 		const metadata = {
 			source: {
-				name: basename(source),
-				format: image.disk.format,
+				...sourceFacts(image, options.timestamp === undefined),
 				...(device?.model !== undefined && {model: device.model}),
 				...(device?.serial !== undefined && {serial: device.serial}),
 			},
 			...(exclusions.length > 0 && {
 				excluded: exclusions.map(({volume, path, bytes, reason}) => ({volume, path, bytes, reason})),
 			}),
+			...(skipFreeOf.length > 0 && {freeSpaceSkipped: skipFreeOf}),
+			...(tables.length > 0 && {partitionData: tables}),
 		};
-		const writer = {...options.writer, metadata: JSON.stringify(metadata)};
+		const encryption = encryptionOf({source: image.disk, parent: parent?.disk, ...kind}, options.keys);
+		const request: CreateRequest = {...createRequest(image.disk, options, metadata), ...encryption};
 		const result = await runConversion(
 			{
 				opened: image,
 				target,
 				...kind,
-				request: createRequest(image.disk, {...options, writer}),
-				view: {excluded: ranges, skipFreeOf},
+				request,
+				...(image.volumes.length > 0 && {view: {excluded: ranges, skipFreeOf}}),
 				tolerant: true,
+				leavesOut: omissions(skipFreeOf, exclusions),
 				...(parent !== undefined && {parent}),
 			},
 			options,
 		);
-		return {...result, findings: [...inUse, ...result.findings], exclusions, freeSpace};
+		const lost = lostEncryption(image.disk, request, parent?.disk);
+		return {...result, findings: [...inUse, ...result.findings, ...lost], exclusions, freeSpace};
 	} finally {
 		parent?.[Symbol.dispose]();
 		image[Symbol.dispose]();
 	}
 }
 
-function withoutParent(options: Omit<CaptureOptions, 'parent'>): OpenImageOptions {
-	const {format, sectorSize, allowedFolders} = options;
-	return {
-		...(format !== undefined && {format}),
-		...(sectorSize !== undefined && {sectorSize}),
-		...(allowedFolders !== undefined && {allowedFolders}),
-	};
+/**
+ * The source with all that is known of it. A disk that fails where its partition table lies is taken whole: who captures
+ * a dying disk wants what is left of it.
+ */
+function openSource(source: string, options: OpenImageOptions): Image {
+	try {
+		return openImage(source, options);
+	} catch (error) {
+		if (!(error instanceof DiskError) || error.family !== 'io') throw error;
+		// A device is the disk itself; a file may be a container, of which nothing is known without its beginning.
+		const format = options.format ?? (statSync(source).isBlockDevice() ? 'raw' : undefined);
+		const opened = openDisk(source, {...options, ...(format !== undefined && {format})});
+		const finding: Finding = {
+			code: 'capture/no-table',
+			severity: 'warning',
+			message: `the partition table cannot be read (${error.message}): all of the disk is taken, as far as it can be read`,
+		};
+		const findings = [...opened.findings, finding];
+		return {...opened, findings, table: {scheme: NO_SCHEME, identifier: '', partitions: []}, volumes: []};
+	}
+}
+
+/** Why the content of the image is not that of the disk, for people. */
+function omissions(skipFreeOf: readonly number[], exclusions: readonly Exclusion[]): string[] {
+	return [
+		...(skipFreeOf.length > 0 ? [`free space of volume ${skipFreeOf.join(', ')} is left out`] : []),
+		...exclusions.map(({volume, path}) => `${path === '' ? 'content' : path} of volume ${volume} is left out`),
+	];
 }
 
 function checkVolumes(image: Image, volumes: readonly number[] | undefined): void {

@@ -1,32 +1,54 @@
 import {fstatSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import type {Worker} from 'node:worker_threads';
-import type {CreateRequest, DiskCreator, DiskFormat, Fact, Finding} from '../core/disk.ts';
+import type {CreateRequest, DiskCreator, DiskFormat, Fact, Finding, ResumedPlan, WriterPlan} from '../core/disk.ts';
 import {DiskError, deserializeError, serializeError} from '../core/error.ts';
 import type {OpenedFile} from '../core/recipe.ts';
 import {startWorker} from '../core/start-worker.ts';
 import type {OpenedDisk} from '../image/image.ts';
 import type {CaptureView} from './capture-view.ts';
+import {compareIds, type ContentIds} from './compare-ids.ts';
 import type {ConvertReport, ConvertTask} from './convert.worker.ts';
+import {fileOutput, type Output, streamOutput} from './output.ts';
 import {createOutput} from './output-file.ts';
 import {newSharedQueue, openQueue} from './queue.ts';
+import {filesOf} from './source-facts.ts';
+import {takeUp, unreadableIn} from './take-up.ts';
 
 /** How a conversion runs, whatever it converts. */
 export interface ConversionOptions {
-	/** Replaces an existing target. */
+	/** Replaces an existing target, and what an interrupted run left of one. */
 	readonly force?: boolean;
+	/** Goes on with what an interrupted run left; begins anew where there is nothing. */
+	readonly resume?: boolean;
+	/** Writes to this descriptor, a pipe for example, from the beginning to the end; `target` is then its name in messages. */
+	readonly stream?: number;
+	/** Reads source and target again, and compares their content ids. */
+	readonly verify?: boolean;
+	/** Bytes of the disk that are read between two checkpoints; by the size of the disk when absent. */
+	readonly checkpointEvery?: number;
 	/** Threads; the number of processors when absent. */
 	readonly workers?: number;
 	/** Called a few times a second, and once at the end. */
 	readonly onProgress?: (progress: ConvertProgress) => void;
-	/** Ends the conversion early; nothing is left behind. */
+	/** Called before it fails or is aborted, when what is done is kept for a run with `resume`. */
+	readonly onKept?: (kept: KeptWork) => void;
+	/** Ends the conversion early; nothing is left behind but what `onKept` tells. */
 	readonly signal?: AbortSignal;
+}
+
+/** What a conversion that did not come to its end leaves. */
+export interface KeptWork {
+	readonly partial: string;
+	/** Bytes of the disk that need not be read again, and all of them. */
+	readonly position: number;
+	readonly total: number;
 }
 
 export interface ConvertProgress {
 	/** Bytes of the disk dealt with, holes included. */
 	readonly position: number;
-	/** Virtual size of the disk in bytes. */
+	/** Virtual size of the disk in bytes; with `verify` three times that. */
 	readonly total: number;
 }
 
@@ -35,6 +57,8 @@ export interface ConvertResult {
 	readonly format: string;
 	/** Bytes of the disk. */
 	readonly size: number;
+	/** Where on the disk it went on with what an interrupted run had done; 0 when it did not. */
+	readonly resumedAt: number;
 	/** Bytes that were read and not skipped as holes. */
 	readonly read: number;
 	/** Bytes that could not be read and are recorded as such; 0 unless that was asked for. */
@@ -43,9 +67,11 @@ export interface ConvertResult {
 	readonly fileSize: number;
 	readonly allocated: number;
 	readonly seconds: number;
+	/** With `verify`. */
+	readonly ids?: ContentIds;
 	/** What the writer has to tell. */
 	readonly facts: readonly Fact[];
-	/** Of opening the source, of an interrupted conversion that was replaced, of a source that changed meanwhile. */
+	/** Of opening the source, of what an interrupted run left, of a source that changed meanwhile. */
 	readonly findings: readonly Finding[];
 }
 
@@ -62,23 +88,40 @@ export interface Conversion {
 	readonly parent?: OpenedDisk;
 	/** Whether unreadable parts of the source are recorded as such, where the format can. */
 	readonly tolerant?: boolean;
+	/**
+	 * Looks at a finished file before it gets its name, in which so many bytes are recorded as unreadable; throws where it
+	 * must not have it, and then it is removed.
+	 */
+	readonly accept?: (partial: string, unreadable: number) => void;
+	/** What the target leaves out of the source on purpose, for people. */
+	readonly leavesOut?: readonly string[];
 }
 
 /** Threads beyond this only wait for each other and for the disk. */
 const MOST_WORKERS = 64;
 const PROGRESS_MILLISECONDS = 100;
 
+/** What may have to be read again after an interruption. See README.md for what a checkpoint costs. */
+const CHECKPOINT_EVERY = 4 * 2 ** 30;
+/** On large disks, so that all checkpoints together stay small: each holds the metadata, and a page of each level. */
+const MOST_CHECKPOINTS = 256;
+
 /** Plans the output, fills it by worker threads and gives it its name. See README.md in this folder. */
 export async function runConversion(conversion: Conversion, options: ConversionOptions): Promise<ConvertResult> {
 	const start = performance.now();
-	const {opened, target, format, creator, request, parent} = conversion;
+	const {opened, target, format, creator, parent} = conversion;
 	const {disk} = opened;
-	checkNumber('workers', options.workers, 1);
-	const plan = creator.plan(request, parent?.disk);
+	checkOptions(conversion, options);
 	const sources = [opened, ...(parent === undefined ? [] : [parent])].flatMap(filesOf);
-	const output = createOutput(target, {force: options.force ?? false, sources});
+	const {output, plan, resumed, findings} = prepareOutput(conversion, options, sources);
 	const workers = Math.min(options.workers ?? availableParallelism(), MOST_WORKERS);
-	const queue = newSharedQueue(disk.size, plan.pieceSize, workers, creator.keepsMarks);
+	const resumedAt = resumed?.position ?? 0;
+	const shared = newSharedQueue(disk.size, plan.pieceSize, workers, {
+		keepsMarks: creator.keepsMarks ?? false,
+		start: resumedAt,
+		...(output.pipe === undefined && {checkpointEvery: checkpointEvery(disk.size, options)}),
+	});
+	const queue = openQueue(shared);
 	const {view, tolerant = false} = conversion;
 	const task: ConvertTask = {
 		recipe: opened.recipe,
@@ -86,38 +129,115 @@ export async function runConversion(conversion: Conversion, options: ConversionO
 		plan,
 		descriptor: output.descriptor,
 		name: output.partial,
-		queue,
+		queue: shared,
 		tolerant,
 		...(view !== undefined && {view}),
 		...(parent !== undefined && {parent: parent.recipe}),
+		...(output.pipe !== undefined && {pipe: output.pipe}),
 	};
 	let facts: readonly Fact[];
-	let written: {size: number; blocks: number};
+	let written: {size: number; allocated: number};
 	try {
 		facts = await runWorkers(task, workers, options);
-		written = fstatSync(output.descriptor);
+		written = output.written();
+	} catch (error) {
+		if (queue.saved > 0 && canGoOn(error)) {
+			output.keep();
+			options.onKept?.({partial: output.partial, position: queue.saved, total: disk.size});
+		} else output.discard();
+		throw error;
+	}
+	try {
+		if (output.pipe === undefined) conversion.accept?.(output.partial, queue.unreadable);
 	} catch (error) {
 		output.discard();
 		throw error;
 	}
 	output.publish();
-	const {read, unreadable} = openQueue(queue);
-	return {
+	const result: ConvertResult = {
 		target,
 		format: format.name,
 		size: disk.size,
-		read,
-		unreadable,
+		resumedAt,
+		read: queue.read,
+		unreadable: queue.unreadable + unreadableIn(resumed?.metadata),
 		fileSize: written.size,
-		allocated: written.blocks * 512,
+		allocated: written.allocated,
 		seconds: (performance.now() - start) / 1000,
 		facts,
-		findings: [...opened.findings, ...output.findings, ...changes(sources)],
+		findings: [...opened.findings, ...findings, ...changes(sources)],
 	};
+	if (options.verify !== true) return result;
+	return {...result, ids: await compareIds(conversion, result, options)};
 }
 
-function filesOf({recipe}: OpenedDisk): OpenedFile[] {
-	return [recipe.file, ...recipe.related.map(({file}) => file)].flatMap(file => file.parts);
+function invalid(name: string, message: string): DiskError {
+	return new DiskError('invalid', `convert/${name}`, message);
+}
+
+function checkOptions({format, creator}: Conversion, options: ConversionOptions): void {
+	checkNumber('workers', options.workers, 1);
+	checkNumber('checkpointEvery', options.checkpointEvery, 1);
+	if (options.resume === true && creator.resume === undefined) {
+		throw invalid('resume', `a ${format.name} file that was not finished cannot be gone on with`);
+	}
+	if (options.stream === undefined) return;
+	if (creator.streams !== true) {
+		throw invalid('stream', `${format.name} cannot be written to a pipe: its beginning is known last`);
+	}
+	if (options.resume === true) throw invalid('resume', 'what went to a pipe cannot be gone on with');
+	if (options.verify === true) throw invalid('verify', 'what went to a pipe cannot be read back');
+}
+
+/** Where the bytes go, the plan for them, and what was found there. */
+interface Prepared {
+	readonly output: Output;
+	readonly plan: WriterPlan;
+	readonly resumed: ResumedPlan | undefined;
+	readonly findings: readonly Finding[];
+}
+
+function prepareOutput(
+	conversion: Conversion,
+	{resume = false, force = false, stream}: ConversionOptions,
+	sources: readonly OpenedFile[],
+): Prepared {
+	const {target, creator, request, parent} = conversion;
+	// What is wrong with the request is told before anything is touched.
+	const plan = resume ? undefined : creator.plan(request, parent?.disk);
+	if (plan !== undefined && stream !== undefined) {
+		return {output: streamOutput(target, stream), plan, resumed: undefined, findings: []};
+	}
+	const findings: Finding[] = [];
+	let resumed: ResumedPlan | undefined;
+	const output = createOutput(target, {
+		force,
+		sources,
+		takeUp(left) {
+			resumed = takeUp(left, conversion, {resume, force, warn: finding => findings.push(finding)});
+			return resumed !== undefined;
+		},
+	});
+	try {
+		return {
+			output: fileOutput(output),
+			plan: resumed?.plan ?? plan ?? creator.plan(request, parent?.disk),
+			resumed,
+			findings: [...output.findings, ...findings],
+		};
+	} catch (error) {
+		output.discard();
+		throw error;
+	}
+}
+
+function checkpointEvery(size: number, options: ConversionOptions): number {
+	return options.checkpointEvery ?? Math.max(CHECKPOINT_EVERY, size / MOST_CHECKPOINTS);
+}
+
+/** Whether a run that goes on can come further than this one. What the source holds does not change by itself. */
+function canGoOn(error: unknown): boolean {
+	return !(error instanceof DiskError) || (error.family === 'io' && error.code !== 'file/shrunk');
 }
 
 export function checkNumber(name: string, value: number | undefined, least: number): void {
@@ -142,26 +262,31 @@ function changes(sources: readonly OpenedFile[]): Finding[] {
 async function runWorkers(
 	task: ConvertTask,
 	count: number,
-	{signal, onProgress}: ConversionOptions,
+	{signal, onProgress, verify}: ConversionOptions,
 ): Promise<readonly Fact[]> {
 	const queue = openQueue(task.queue);
-	const tell = () => onProgress?.({position: queue.position, total: task.queue.size});
+	const total = task.queue.size * (verify === true ? 3 : 1);
+	const tell = () => onProgress?.({position: queue.position, total});
 	const onAbort = () => queue.abort();
+	const onStop = () => queue.stop();
 	const timer = setInterval(tell, PROGRESS_MILLISECONDS);
-	signal?.addEventListener('abort', onAbort);
+	signal?.addEventListener('abort', onStop);
 	try {
 		signal?.throwIfAborted();
 		const reports = await Promise.all(Array.from({length: count}, () => run(task, onAbort)));
 		const failed = reports.find(report => report.kind === 'failed');
 		if (failed !== undefined) throw deserializeError(failed.error);
-		signal?.throwIfAborted();
 		const done = reports.find(report => report.kind === 'done' && report.facts !== undefined);
-		if (done?.kind !== 'done' || done.facts === undefined) throw new Error('no worker finished the output');
+		// One that was whole when the wish to end it came is whole.
+		if (done?.kind !== 'done' || done.facts === undefined) {
+			signal?.throwIfAborted();
+			throw new Error('no worker finished the output');
+		}
 		tell();
 		return done.facts;
 	} finally {
 		clearInterval(timer);
-		signal?.removeEventListener('abort', onAbort);
+		signal?.removeEventListener('abort', onStop);
 	}
 }
 

@@ -1,10 +1,12 @@
 import {randomBytes} from 'node:crypto';
 import {extname} from 'node:path';
 import {ALL_FORMATS} from '../../formats/index.ts';
-import type {CreateRequest, DiskCreator, DiskFormat} from '../core/disk.ts';
+import type {CreateRequest, DiskCreator, DiskFormat, NewKey} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import {type OpenImageOptions, openDisk} from '../image/image.ts';
+import {encryptionOf, lostEncryption, requireEncryption} from './encryption.ts';
 import {checkNumber, type ConversionOptions, type ConvertResult, runConversion} from './conversion.ts';
+import {sourceFacts} from './source-facts.ts';
 
 export interface TargetOptions extends ConversionOptions {
 	/** The target's format by name; by the target's extension when absent. */
@@ -15,6 +17,12 @@ export interface TargetOptions extends ConversionOptions {
 	readonly id?: string;
 	/** Seconds since 1970 for times in the target; now when absent. */
 	readonly timestamp?: number;
+	/**
+	 * Encrypts the target: what is to open it. When absent, a target whose format can be encrypted takes over the keys of
+	 * an encrypted source; with an empty list it is not encrypted. Images with an encrypted parent always have its keys,
+	 * and these beside them.
+	 */
+	readonly keys?: readonly NewKey[];
 }
 
 export interface ConvertOptions extends OpenImageOptions, TargetOptions {}
@@ -24,32 +32,45 @@ export interface ConvertOptions extends OpenImageOptions, TargetOptions {}
  *
  * The target appears under its name only when all of it is on the medium. Throws DiskError: `refused` where the
  * target exists, is the source or is a device; `invalid` for options that the format does not have; whatever reading
- * the source throws. Rejects with the signal's reason when it is aborted.
+ * the source throws. Rejects with the signal's reason when it is aborted. What it leaves then is told by `onKept`.
  */
 export async function convert(source: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
 	options.signal?.throwIfAborted();
 	const kind = writableFormat(target, options);
 	const opened = openDisk(source, options);
 	try {
-		return await runConversion({opened, target, ...kind, request: createRequest(opened.disk, options)}, options);
+		const {disk} = opened;
+		const metadata =
+			kind.creator.keepsMarks === true ? {source: sourceFacts(opened, options.timestamp === undefined)} : {};
+		const request = {...createRequest(disk, options, metadata), ...encryptionOf({source: disk, ...kind}, options.keys)};
+		const result = await runConversion({opened, target, ...kind, request}, options);
+		return {...result, findings: [...result.findings, ...lostEncryption(disk, request)]};
 	} finally {
 		opened[Symbol.dispose]();
 	}
 }
 
-/** What a new image of a disk is to be. */
+/** What a new image of a disk is to be. `metadata` is for formats that keep such things, by the names of .tint. */
 export function createRequest(
 	{size, sectorSize}: {readonly size: number; readonly sectorSize: number},
-	{writer = {}, id, timestamp}: TargetOptions,
+	{writer = {}, id, timestamp, stream}: TargetOptions,
+	metadata: Readonly<Record<string, unknown>> = {},
 ): CreateRequest {
 	checkNumber('timestamp', timestamp, 0);
-	return {size, sectorSize, options: writer, id: parseId(id), timestamp: timestamp ?? Math.floor(Date.now() / 1000)};
+	return {
+		size,
+		sectorSize,
+		options: {...writer, ...(Object.keys(metadata).length > 0 && {metadata: JSON.stringify(metadata)})},
+		id: parseId(id),
+		timestamp: timestamp ?? Math.floor(Date.now() / 1000),
+		...(stream !== undefined && {streamed: true}),
+	};
 }
 
 /** The format that a target is to have, with its writer; its options are checked. */
 export function writableFormat(
 	target: string,
-	{to: name, writer = {}}: TargetOptions,
+	{to: name, writer = {}, keys = []}: TargetOptions,
 ): {format: DiskFormat; creator: DiskCreator} {
 	const writable = ALL_FORMATS.filter(format => format.create !== undefined);
 	const extension = extname(target).slice(1).toLowerCase();
@@ -58,6 +79,7 @@ export function writableFormat(
 	);
 	if (format?.create !== undefined) {
 		checkOptions(format, format.create, writer);
+		if (keys.length > 0) requireEncryption(format);
 		return {format, creator: format.create};
 	}
 	const names = writable.map(candidate => candidate.name).join(', ');

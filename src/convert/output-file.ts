@@ -17,7 +17,7 @@ import process from 'node:process';
 import {dirname} from 'node:path';
 import type {Finding} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
-import type {OpenedFile} from '../core/recipe.ts';
+import type {FileRecipe, OpenedFile} from '../core/recipe.ts';
 import {tryLock} from '../core/system/lock.ts';
 
 /**
@@ -33,6 +33,13 @@ export interface OutputFile {
 	publish(): void;
 	/** Removes the work. */
 	discard(): void;
+	/** Leaves the work where it is, for a run that goes on with it. */
+	keep(): void;
+}
+
+/** What an interrupted run left. */
+export interface Leftover {
+	readonly file: FileRecipe;
 }
 
 export interface OutputOptions {
@@ -40,19 +47,23 @@ export interface OutputOptions {
 	readonly force: boolean;
 	/** Files that must not be written: the source's. */
 	readonly sources: readonly OpenedFile[];
+	/** Looks at what an interrupted run left, and says whether to go on with it. May throw: then it stays as it is. */
+	readonly takeUp?: (left: Leftover) => boolean;
 }
 
 /** How often an output that another run is just finishing or giving up is looked for anew. */
 const MOST_ATTEMPTS = 10;
 
-export function createOutput(named: string, {force, sources}: OutputOptions): OutputFile {
+export function createOutput(named: string, {force, sources, takeUp}: OutputOptions): OutputFile {
+	if (named === '') throw new DiskError('invalid', 'output/no-name', 'the target has no name');
 	const path = resolveTarget(named);
 	checkTarget(path, force, sources);
 	const partial = `${path}.partial`;
 	const descriptor = lockPartial(partial, sources);
 	const findings: Finding[] = [];
 	try {
-		if (fstatSync(descriptor).size > 0) {
+		const stat = fstatSync(descriptor);
+		if (stat.size > 0 && takeUp?.({file: fileOf(partial, descriptor, stat)}) !== true) {
 			findings.push({
 				code: 'output/interrupted',
 				severity: 'note',
@@ -87,7 +98,13 @@ export function createOutput(named: string, {force, sources}: OutputOptions): Ou
 				closeSync(descriptor);
 			}
 		},
+		keep: () => closeSync(descriptor),
 	};
+}
+
+function fileOf(path: string, descriptor: number, {dev, ino, size, mtimeMs}: Stats): FileRecipe {
+	const part: OpenedFile = {path, descriptor, size, device: dev, inode: ino, modified: mtimeMs, sparse: false};
+	return {name: path, parts: [part]};
 }
 
 /**

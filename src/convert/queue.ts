@@ -1,18 +1,34 @@
 import {type Disk, type Mark, newSpan, readsAsZero} from '../core/disk.ts';
 import {isMark} from './read-piece.ts';
-import {roundDown} from '../core/bytes/u64.ts';
+import {roundDown, roundUp} from '../core/bytes/u64.ts';
 
 const LOCK = 0;
 const TICKETS = 1;
 const TURN = 2;
 const ABORTED = 3;
 const WORKING = 4;
-const WORDS = 6;
+const WRITING = 5;
+const BEGUN = 6;
+const WORDS = 8;
 
 const CURSOR = 0;
 const READ = 1;
 const UNREADABLE = 2;
-const NUMBERS = 3;
+const PLACED = 3;
+const UNSAVED = 4;
+const SAVED = 5;
+const NUMBERS = 6;
+
+/** Values of ABORTED: all is lost, or what is done may be kept. */
+const FAILED = 1;
+const STOPPED = 2;
+
+/** Values of BEGUN. */
+const BEGINNING = 1;
+const DONE = 2;
+
+/** Of the work between two checkpoints, the share that is worth one of its own when it is stopped. */
+const WORTH_KEEPING = 1 / 4;
 
 /** How long a waiting thread sleeps before it looks again whether all is lost. */
 const NAP_MILLISECONDS = 200;
@@ -25,17 +41,35 @@ export interface SharedQueue {
 	readonly pieceSize: number;
 	/** Whether marked runs are handed out, too; otherwise those that read as zeros are passed over. */
 	readonly keepsMarks: boolean;
+	/** Bytes handed out between two checkpoints. */
+	readonly checkpointEvery: number;
 }
 
-export function newSharedQueue(size: number, pieceSize: number, workers: number, keepsMarks = false): SharedQueue {
+export interface QueueOptions {
+	readonly keepsMarks?: boolean;
+	/** Where on the disk to begin: a multiple of the piece size, or its end. All below is done. */
+	readonly start?: number;
+	/** Never when absent. */
+	readonly checkpointEvery?: number;
+}
+
+export function newSharedQueue(
+	size: number,
+	pieceSize: number,
+	workers: number,
+	{keepsMarks = false, start = 0, checkpointEvery = Number.POSITIVE_INFINITY}: QueueOptions = {},
+): SharedQueue {
 	const shared: SharedQueue = {
 		words: new SharedArrayBuffer(WORDS * 4),
 		numbers: new SharedArrayBuffer(NUMBERS * 8),
 		size,
 		pieceSize,
 		keepsMarks,
+		checkpointEvery,
 	};
 	new Int32Array(shared.words)[WORKING] = workers;
+	const numbers = new Float64Array(shared.numbers);
+	for (const place of [CURSOR, PLACED, SAVED]) numbers[place] = start;
 	return shared;
 }
 
@@ -59,12 +93,36 @@ export class Aborted extends Error {}
 export interface Queue {
 	/** The next piece, or false when there is none. */
 	take(disk: Disk, turn: Turn): boolean;
+	/** Whether all earlier pieces have had their turn. */
+	isTurn(ticket: number): boolean;
 	/** Runs `action` when all earlier pieces have had their turn. */
 	inOrder(ticket: number, action: () => void): void;
+	/** Runs `action` in the first thread that comes here; the others wait until it is done. */
+	once(action: () => void): void;
+	/**
+	 * Within a turn, when the piece has its place: it is being written until `written` is called. It stays so for ever
+	 * when that fails, and nothing is saved any more.
+	 */
+	placed(turn: Turn): void;
+	written(): void;
+	/**
+	 * Within a turn, before its piece has a place: when a checkpoint is due, waits until nothing is being written and runs
+	 * `save` with the position that it covers.
+	 */
+	saveWhenDue(turn: Turn, save: (position: number) => void): void;
+	/** For the last thread, after a stop: the same, when there is enough that would be lost. */
+	saveWhenStopped(save: (position: number) => void): void;
+	/** How far on the disk the last checkpoint reaches; 0 when there is none. */
+	readonly saved: number;
 	/** Says that this thread takes no more. True for the last one. */
 	leave(): boolean;
+	/** Ends the work in all threads: something failed. */
 	abort(): void;
+	/** The same, on somebody's wish: what is done may be kept. */
+	stop(): void;
 	readonly aborted: boolean;
+	/** Throws `Aborted` when it is. */
+	checkAborted(): void;
 	/** How far on the disk the pieces handed out reach. */
 	readonly position: number;
 	/** Bytes in the pieces handed out. */
@@ -78,7 +136,7 @@ export interface Queue {
 export function openQueue(shared: SharedQueue): Queue {
 	const words = new Int32Array(shared.words);
 	const numbers = new Float64Array(shared.numbers);
-	const {size, pieceSize, keepsMarks} = shared;
+	const {size, pieceSize, keepsMarks, checkpointEvery} = shared;
 	const span = newSpan();
 
 	function checkAborted(): void {
@@ -95,6 +153,27 @@ export function openQueue(shared: SharedQueue): Queue {
 	function unlock(): void {
 		Atomics.store(words, LOCK, 0);
 		Atomics.notify(words, LOCK, 1);
+	}
+
+	/** The first word counts: a failure is not undone by a stop that comes later. */
+	function endAll(reason: number): void {
+		if (reason === FAILED) Atomics.store(words, ABORTED, FAILED);
+		else Atomics.compareExchange(words, ABORTED, 0, reason);
+		for (const word of [TURN, LOCK, WRITING, BEGUN]) Atomics.notify(words, word);
+	}
+
+	function waitWhile(word: number, isBusy: (value: number) => boolean): void {
+		for (let value = Atomics.load(words, word); isBusy(value); value = Atomics.load(words, word)) {
+			checkAborted();
+			Atomics.wait(words, word, value, NAP_MILLISECONDS);
+		}
+		checkAborted();
+	}
+
+	function save(position: number, action: (position: number) => void): void {
+		action(position);
+		numbers[SAVED] = position;
+		numbers[UNSAVED] = 0;
 	}
 
 	/** Takes the marked run in `span`, when it starts with a piece and fills it. */
@@ -143,25 +222,49 @@ export function openQueue(shared: SharedQueue): Queue {
 				unlock();
 			}
 		},
+		isTurn: ticket => Atomics.load(words, TURN) === ticket,
 		inOrder(ticket, action) {
-			for (let turn = Atomics.load(words, TURN); turn !== ticket; turn = Atomics.load(words, TURN)) {
-				checkAborted();
-				Atomics.wait(words, TURN, turn, NAP_MILLISECONDS);
-			}
-			checkAborted();
+			waitWhile(TURN, value => value !== ticket);
 			action();
 			Atomics.add(words, TURN, 1);
 			Atomics.notify(words, TURN);
 		},
-		leave: () => Atomics.sub(words, WORKING, 1) === 1,
-		abort() {
-			Atomics.store(words, ABORTED, 1);
-			Atomics.notify(words, TURN);
-			Atomics.notify(words, LOCK);
+		once(action) {
+			if (Atomics.compareExchange(words, BEGUN, 0, BEGINNING) !== 0) return waitWhile(BEGUN, value => value !== DONE);
+			action();
+			Atomics.store(words, BEGUN, DONE);
+			Atomics.notify(words, BEGUN);
 		},
+		placed({position, length, mark}) {
+			Atomics.add(words, WRITING, 1);
+			numbers[PLACED] = Math.min(roundUp(position + length, pieceSize), size);
+			// Marks of any length cost nothing, so nothing is lost with them.
+			if (mark === undefined) numbers[UNSAVED] += length;
+		},
+		written() {
+			Atomics.sub(words, WRITING, 1);
+			Atomics.notify(words, WRITING);
+		},
+		saveWhenDue({position}, action) {
+			if (numbers[UNSAVED] < checkpointEvery) return;
+			waitWhile(WRITING, value => value > 0);
+			save(position, action);
+		},
+		saveWhenStopped(action) {
+			if (Atomics.load(words, ABORTED) !== STOPPED || Atomics.load(words, WRITING) > 0) return;
+			const enough = numbers[SAVED] > 0 ? 1 : checkpointEvery * WORTH_KEEPING;
+			if (numbers[UNSAVED] >= enough) save(numbers[PLACED], action);
+		},
+		get saved() {
+			return numbers[SAVED];
+		},
+		leave: () => Atomics.sub(words, WORKING, 1) === 1,
+		abort: () => endAll(FAILED),
+		stop: () => endAll(STOPPED),
 		get aborted() {
 			return Atomics.load(words, ABORTED) !== 0;
 		},
+		checkAborted,
 		get position() {
 			return numbers[CURSOR];
 		},

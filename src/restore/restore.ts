@@ -98,7 +98,8 @@ const PROGRESS_MILLISECONDS = 100;
 export async function restore(image: string, named: string, options: RestoreOptions = {}): Promise<RestoreResult> {
 	const start = performance.now();
 	options.signal?.throwIfAborted();
-	const opened = openDisk(image, options);
+	// Which ranges could not be read is told and asked about here.
+	const opened = openDisk(image, {...options, zeroUnreadable: false});
 	try {
 		const {disk} = opened;
 		const findings: Finding[] = [];

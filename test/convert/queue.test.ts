@@ -83,3 +83,96 @@ test('a map that fails leaves the queue to the others, and an aborted one lets n
 	t.throws(() => queue.inOrder(0, () => t.fail()), {instanceOf: Aborted});
 	t.throws(() => queue.take(disk, newTurn()), {instanceOf: Aborted});
 });
+
+test('a checkpoint is due by what was placed, waits for what is being written, and covers all below', t => {
+	const size = 10 * PIECE + 1;
+	const shared = newSharedQueue(size, PIECE, 2, {checkpointEvery: 2 * PIECE});
+	const queue = openQueue(shared);
+	const other = openQueue(shared);
+	const disk = mapOnly(size, (position, span) => stored(span, size - position, 0, position));
+	const saved: number[] = [];
+	const turn = newTurn();
+	const place = (): void => {
+		t.true(queue.take(disk, turn));
+		queue.inOrder(turn.ticket, () => {
+			queue.saveWhenDue(turn, position => saved.push(position));
+			queue.placed(turn);
+		});
+	};
+	for (let piece = 0; piece < 3; piece++) {
+		place();
+		queue.written();
+	}
+	t.deepEqual(saved, [2 * PIECE]);
+	t.is(other.saved, 2 * PIECE);
+	place();
+	// This one is never written: its thread failed, and so nothing is saved any more.
+	t.true(queue.take(disk, turn));
+	setAborting(other);
+	t.throws(() => queue.inOrder(turn.ticket, () => queue.saveWhenDue(turn, () => t.fail())), {instanceOf: Aborted});
+	queue.saveWhenStopped(() => t.fail());
+	t.is(queue.saved, 2 * PIECE);
+});
+
+/** A failure counts, whatever comes after it. */
+function setAborting(queue: ReturnType<typeof openQueue>): void {
+	queue.abort();
+	queue.stop();
+}
+
+test('a stop saves what is done, when that is worth it', t => {
+	const size = 100 * PIECE;
+	const disk = mapOnly(size, (position, span) => stored(span, size - position, 0, position));
+	for (const [pieces, worth] of [
+		[1, false],
+		[3, true],
+	] as const) {
+		const queue = openQueue(newSharedQueue(size, PIECE, 1, {checkpointEvery: 8 * PIECE}));
+		const turn = newTurn();
+		for (let piece = 0; piece < pieces; piece++) {
+			queue.take(disk, turn);
+			queue.inOrder(turn.ticket, () => queue.placed(turn));
+			queue.written();
+		}
+		queue.saveWhenStopped(() => t.fail('nobody asked for it'));
+		queue.stop();
+		t.throws(() => queue.take(disk, turn), {instanceOf: Aborted});
+		const saved: number[] = [];
+		queue.saveWhenStopped(position => saved.push(position));
+		t.deepEqual(saved, worth ? [pieces * PIECE] : []);
+	}
+});
+
+test('work that is taken up again begins where it ended', t => {
+	const size = 5 * PIECE + 7;
+	const queue = openQueue(newSharedQueue(size, PIECE, 1, {start: 3 * PIECE}));
+	const disk = mapOnly(size, (position, span) => stored(span, size - position, 0, position));
+	const turn = newTurn();
+	const positions: number[] = [];
+	while (queue.take(disk, turn)) positions.push(turn.position);
+	t.deepEqual(positions, [3 * PIECE, 4 * PIECE, 5 * PIECE]);
+	t.is(queue.saved, 3 * PIECE);
+	t.is(queue.read, 2 * PIECE + 7);
+});
+
+test('what is done once is done before anybody goes on', t => {
+	const shared = newSharedQueue(PIECE, PIECE, 2);
+	const done: string[] = [];
+	openQueue(shared).once(() => done.push('first'));
+	openQueue(shared).once(() => done.push('second'));
+	t.deepEqual(done, ['first']);
+	const failing = newSharedQueue(PIECE, PIECE, 2);
+	t.throws(
+		() =>
+			openQueue(failing).once(() => {
+				setAborting(openQueue(failing));
+				raise();
+			}),
+		{message: 'failed'},
+	);
+	t.throws(() => openQueue(failing).once(() => t.fail()), {instanceOf: Aborted});
+});
+
+function raise(): never {
+	throw new Error('failed');
+}
