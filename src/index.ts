@@ -3,6 +3,7 @@ export {ALL_FORMATS} from '../formats/index.ts';
 export {ALL_FILE_SYSTEMS} from '../mount/filesystems/index.ts';
 export {capture, type CaptureOptions, type CaptureResult, type FreeSpace} from './capture/capture.ts';
 export type {Excludable, Exclusion} from './capture/excluded.ts';
+export {type ChainMember, chainOf, type ChainOptions, type ChainReport} from './chain/chain.ts';
 export {type CompareOptions, compareDisks, type Comparison, type DifferentRange} from './compare/compare.ts';
 export {
 	type MountEnd,
@@ -13,7 +14,8 @@ export {
 	type UnmountResult,
 } from '../mount/index.ts';
 export {mountImage} from '../mount/mount-image.ts';
-export type {ConvertProgress, ConvertResult} from './convert/conversion.ts';
+export type {ContentIds} from './convert/compare-ids.ts';
+export type {ConvertProgress, ConvertResult, KeptWork} from './convert/conversion.ts';
 export {convert, type ConvertOptions} from './convert/convert.ts';
 export {
 	type CreateRequest,
@@ -24,11 +26,13 @@ export {
 	type DiskWriter,
 	type Fact,
 	type Finding,
+	type NewKey,
 	newSpan,
 	type OpenContext,
 	type Piece,
 	readsAsZero,
 	type RelatedReference,
+	type Secret,
 	type Span,
 	SpanKind,
 	type WriterOption,
@@ -63,7 +67,12 @@ export {
 export {identify, type IdentifyOptions, type Identity} from './identify/identify.ts';
 export {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from './image/image.ts';
 export {formatPath, type Resolved, type ResolveOptions, resolvePath} from './image/paths.ts';
+export {keyFileSecret, passphraseSecret} from './image/secret.ts';
 export {imageTree} from './image/tree.ts';
+export {merge, type MergeOptions, type MergeResult} from './merge/merge.ts';
+export {repair, type RepairOptions, type RepairResult} from './repair/repair.ts';
 export {restore, type RestoreOptions, type RestoreProgress, type RestoreResult} from './restore/restore.ts';
+export type {DamagedFile, DamageReport, LostPath, VolumeDamage} from './damage/explain.ts';
+export {openToVerify} from './verify/open.ts';
 export {type UnreadableRange, verifyImage, type VerifyOptions, type VerifyReport} from './verify/verify.ts';
 export type {Problem as VolumeProblem, VolumeReport} from './verify/volume.ts';

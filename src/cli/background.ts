@@ -1,4 +1,5 @@
 import process from 'node:process';
+import type {Secret} from '../core/disk.ts';
 import {serializeError, type SerializedError} from '../core/error.ts';
 
 /** Tells the child process that it serves, and that its parent waits to hear of it. */
@@ -9,8 +10,24 @@ export type Message =
 	| {readonly kind: 'ready'; readonly text: readonly string[]}
 	| {readonly kind: 'failed'; readonly error: SerializedError};
 
+/** What whoever starts the background says to it, once: only so do secrets stay out of arguments and environment. */
+export interface Instruction {
+	readonly opening: ReadonlyMap<string, Secret>;
+}
+
 export function isBackground(): boolean {
 	return process.env[MARK] === '1' && process.send !== undefined;
+}
+
+/** Waits for what opens the images; the foreground has asked for it. */
+export async function secretsFromForeground(): Promise<{opening: Instruction['opening']; newKeys: undefined}> {
+	const {promise, resolve, reject} = Promise.withResolvers<Instruction>();
+	const onEnd = () => reject(new Error('the foreground ended before it said what to do'));
+	process.once('message', message => resolve(message as Instruction));
+	process.once('disconnect', onEnd);
+	const {opening} = await promise;
+	process.removeListener('disconnect', onEnd);
+	return {opening, newKeys: undefined};
 }
 
 export function tellForeground(message: Message): void {

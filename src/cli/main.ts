@@ -4,6 +4,7 @@ import {DiskError} from '../core/error.ts';
 import {ALL_COMMANDS, commandName} from './commands/index.ts';
 import type {Command, CommandEntry} from './command.ts';
 import {ExitCode} from './exit-code.ts';
+import {REPEATABLE} from './options.ts';
 import {ClosedPipe, flush, outLine} from './output.ts';
 import {endWith, runCommand} from './run.ts';
 import {usageError} from './usage-error.ts';
@@ -119,10 +120,11 @@ function buildCommand(command: Command, entry: CommandEntry, parser: Argv): Argv
 
 /** yargs makes an array of an option given twice; only those that are declared as arrays may be. */
 function checkRepeated(args: ArgumentsCamelCase, parser: Argv): true {
-	const arrays = (parser as unknown as {getOptions(): {array: string[]}}).getOptions().array;
+	const declared = (parser as unknown as {getOptions(): {array: string[]}}).getOptions().array;
+	const arrays = new Set([...declared, ...REPEATABLE]);
 	for (const [name, value] of Object.entries(args)) {
-		if (name === '_' || !Array.isArray(value) || arrays.includes(name)) continue;
-		if (arrays.includes(name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`))) continue;
+		if (name === '_' || !Array.isArray(value) || arrays.has(name)) continue;
+		if (arrays.has(name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`))) continue;
 		throw new DiskError('invalid', 'cli/repeated', `--${name} is given more than once`);
 	}
 	return true;

@@ -1,6 +1,15 @@
+import type {Secret} from '../core/disk.ts';
 import type {OpenImageOptions} from '../image/image.ts';
-import {valueOption} from './command.ts';
+import {type ImageUse, valueOption} from './command.ts';
 import {PROGRESS_MODES} from './render/progress.ts';
+
+/** A file with a secret; `-` is standard input. It may be given several times (arrays of yargs do not take `-`). */
+export function secretOption(describe: string) {
+	return {type: 'string', nargs: 1, describe: `${describe}; - is standard input`} as const;
+}
+
+/** Options that are no arrays to yargs and still may be given several times. */
+export const REPEATABLE = ['passphrase-file', 'key-file', 'encrypt-passphrase-file', 'encrypt-key-file'] as const;
 
 /** Options of every command that opens an image. */
 export const openingOptions = {
@@ -16,6 +25,13 @@ export const openingOptions = {
 		array: true,
 		describe: 'a further folder from which the image may load parents and extents',
 	}),
+	'passphrase-file': secretOption('opens an encrypted image: a file whose only line is the passphrase'),
+	'key-file': secretOption('opens an encrypted image: a file that is its key'),
+	'zero-unreadable': {
+		type: 'boolean',
+		default: false,
+		describe: 'take what could not be read when the image was made as zeros, instead of failing there',
+	},
 } as const;
 
 export interface OpeningArguments {
@@ -23,14 +39,21 @@ export interface OpeningArguments {
 	readonly sectorSize: number | undefined;
 	readonly parent: string | undefined;
 	readonly allowPath: readonly string[] | undefined;
+	readonly zeroUnreadable: boolean;
 }
 
-export function openOptions({format, sectorSize, parent, allowPath}: OpeningArguments): OpenImageOptions {
+/** `secret` is that of the image: `Context.secretOf`. */
+export function openOptions(
+	{format, sectorSize, parent, allowPath, zeroUnreadable}: OpeningArguments,
+	secret?: Secret,
+): OpenImageOptions {
 	return {
+		...(secret !== undefined && {secret}),
 		...(format !== undefined && {format}),
 		...(sectorSize !== undefined && {sectorSize}),
 		...(parent !== undefined && {parent}),
 		...(allowPath !== undefined && {allowedFolders: allowPath}),
+		...(zeroUnreadable && {zeroUnreadable}),
 	};
 }
 
@@ -52,3 +75,8 @@ export const imageOperand = {
 	demandOption: true,
 	describe: 'the image file, or a block device',
 } as const;
+
+/** What a command opens that has this operand and no other image. */
+export function onlyImage(args: OpeningArguments & {readonly image: string}): readonly ImageUse[] {
+	return [{path: args.image, options: openOptions(args)}];
+}

@@ -1,27 +1,61 @@
-import {closeSync, openSync, readSync, writeSync} from 'node:fs';
+import {closeSync, openSync, writeSync} from 'node:fs';
 import process from 'node:process';
 import {setTimeout as delay} from 'node:timers/promises';
 import {ReadStream} from 'node:tty';
-import {DiskError} from '../core/error.ts';
-import {errnoName} from '../core/system/libc.ts';
-import {valueOption} from './command.ts';
+import type {Secret} from '../core/disk.ts';
+import {DiskError, located} from '../core/error.ts';
+import {LONGEST_PASSPHRASE, passphraseSecret, readSecretFile} from '../image/secret.ts';
 
-/** There is no option that takes the passphrase itself: every user of the machine can see arguments. */
-export const passphraseOption = {
-	'passphrase-file': valueOption({
-		type: 'string',
-		describe: 'a file whose only line is the passphrase; - is standard input',
-	}),
-} as const;
+// There is no option that takes a passphrase itself: every user of the machine can see arguments.
 
 export const PASSPHRASE_VARIABLE = 'TINTYPE_PASSPHRASE';
 
-/** Bytes: no derivation gains from more, and a wrong file is noticed. */
-const LONGEST = 1024;
+/** What the environment holds; taken out of it, since no program started from here needs it. */
+export function takeFromEnvironment(): string | undefined {
+	const value = process.env[PASSPHRASE_VARIABLE];
+	delete process.env[PASSPHRASE_VARIABLE];
+	return value;
+}
+
+export function passphraseFromEnvironment(value: string): Secret {
+	// What the system could not decode is lost when it comes through the environment.
+	if (value.includes('\uFFFD')) throw notText(PASSPHRASE_VARIABLE);
+	return fromText(value, PASSPHRASE_VARIABLE);
+}
+
+/** A file whose only line is the passphrase; `-` is standard input. */
+export function passphraseFromFile(path: string): Secret {
+	// With a byte order mark and the longest end of a line.
+	const bytes = readSecretFile(path === '-' ? 0 : path, 'passphrase', LONGEST_PASSPHRASE + 3 + 2);
+	return fromText(decode(bytes, path).replace(/\r?\n$/, ''), path);
+}
+
+function decode(bytes: Uint8Array, name: string): string {
+	try {
+		return new TextDecoder('utf-8', {fatal: true}).decode(bytes);
+	} catch {
+		throw notText(name);
+	}
+}
+
+function notText(name: string): DiskError {
+	return invalid('encoding', `the passphrase in ${name} is not UTF-8`);
+}
+
+/** Says where a passphrase came from that is none. */
+function fromText(text: string, name: string): Secret {
+	try {
+		return passphraseSecret(text);
+	} catch (error) {
+		throw error instanceof DiskError ? located(error, {file: name}) : error;
+	}
+}
+
+function invalid(code: string, message: string): DiskError {
+	return new DiskError('invalid', `passphrase/${code}`, message);
+}
 
 export interface PassphraseRequest {
-	/** What to read it from; the environment, then the terminal, when absent. */
-	readonly file?: string | undefined;
 	/** What the terminal asks: `passphrase of disk.tint`. */
 	readonly question: string;
 	/** Asks a second time, for a passphrase that is new. */
@@ -29,77 +63,17 @@ export interface PassphraseRequest {
 	readonly signal?: AbortSignal;
 }
 
-/**
- * A passphrase as the bytes that keys are derived from: UTF-8 in Normalization Form C, so that it does not matter which
- * keyboard or system it was typed on. Throws DiskError where there is none; rejects when the user presses Ctrl-C.
- */
-export async function obtainPassphrase(request: PassphraseRequest): Promise<Uint8Array> {
-	if (request.file !== undefined) return normalized(fromFile(request.file), request.file);
-	const value = process.env[PASSPHRASE_VARIABLE];
-	if (value !== undefined) {
-		// No program started from here needs it.
-		delete process.env[PASSPHRASE_VARIABLE];
-		return normalized(new TextEncoder().encode(value), PASSPHRASE_VARIABLE);
-	}
-	return fromTerminal(request);
-}
-
-function fromFile(path: string): Uint8Array {
-	const limit = LONGEST + 3 + 2;
-	const bytes = new Uint8Array(limit + 1);
-	let length = 0;
-	let descriptor: number | undefined;
-	try {
-		descriptor = path === '-' ? 0 : openSync(path, 'r');
-		for (let count = -1; count !== 0 && length <= limit; length += count) {
-			count = readSync(descriptor, bytes, length, bytes.length - length, null);
-		}
-	} catch (cause) {
-		throw new DiskError('io', 'passphrase/file', `the passphrase file ${path} cannot be read: ${errnoName(cause)}`, {
-			cause,
-		});
-	} finally {
-		if (descriptor !== undefined && descriptor !== 0) closeSync(descriptor);
-	}
-	if (length > limit) throw tooLong(path);
-	let end = length;
-	if (bytes[end - 1] === 0x0a) end--;
-	if (end < length && bytes[end - 1] === 0x0d) end--;
-	return bytes.subarray(0, end);
-}
-
-function normalized(bytes: Uint8Array, name: string): Uint8Array {
-	let text: string;
-	try {
-		text = new TextDecoder('utf-8', {fatal: true}).decode(bytes);
-	} catch {
-		throw invalid('encoding', `the passphrase in ${name} is not UTF-8`);
-	}
-	// What the system could not decode is lost when it comes through the environment.
-	if (text.includes('\uFFFD')) throw invalid('encoding', `the passphrase in ${name} is not UTF-8`);
-	if (/[\r\n]/.test(text)) throw invalid('lines', `the passphrase in ${name} has more than one line`);
-	const result = new TextEncoder().encode(text.normalize('NFC'));
-	if (result.length === 0) throw invalid('empty', `the passphrase in ${name} is empty`);
-	if (result.length > LONGEST) throw tooLong(name);
-	return result;
-}
-
-function tooLong(name: string): DiskError {
-	return invalid('length', `the passphrase in ${name} is longer than ${LONGEST} bytes`);
-}
-
-function invalid(code: string, message: string): DiskError {
-	return new DiskError('invalid', `passphrase/${code}`, message);
-}
-
-async function fromTerminal({question, confirm = false, signal}: PassphraseRequest): Promise<Uint8Array> {
+/** Asks on the terminal. Throws DiskError where there is none; rejects when the user presses Ctrl-C. */
+export async function askPassphrase({question, confirm = false, signal}: PassphraseRequest): Promise<Secret> {
 	signal?.throwIfAborted();
 	const terminal = openTerminal(signal);
 	try {
-		const typed = normalized(await terminal.ask(question), 'the answer');
+		const typed = passphraseSecret(decode(await terminal.ask(question), 'the answer'));
 		if (confirm) {
-			const again = normalized(await terminal.ask('the same once more'), 'the answer');
-			if (Buffer.compare(typed, again) !== 0) throw invalid('mismatch', 'the two passphrases are not the same');
+			const again = passphraseSecret(decode(await terminal.ask('the same once more'), 'the answer'));
+			if (Buffer.compare(typed.bytes, again.bytes) !== 0) {
+				throw invalid('mismatch', 'the two passphrases are not the same');
+			}
 		}
 		return typed;
 	} finally {
@@ -164,16 +138,21 @@ function openTerminal(signal: AbortSignal | undefined): Terminal {
 }
 
 function terminalEnds(): {input: ReadStream; output: number; owned: boolean} {
-	try {
-		// Reading and writing need a descriptor each: the stream makes its own non-blocking.
-		return {input: new ReadStream(openSync('/dev/tty', 'r')), output: openSync('/dev/tty', 'w'), owned: true};
-	} catch (cause) {
-		if (process.stdin.isTTY) return {input: process.stdin, output: process.stderr.fd, owned: false};
-		throw new DiskError('invalid', 'passphrase/no-terminal', 'there is no terminal to ask for the passphrase', {
-			hint: `use --passphrase-file or the environment variable ${PASSPHRASE_VARIABLE}`,
-			cause,
-		});
+	let cause: unknown;
+	// A process can have a terminal as its input that is not the terminal of its session, as in some containers.
+	for (const path of process.stdin.isTTY ? ['/dev/tty', '/dev/fd/0'] : ['/dev/tty']) {
+		try {
+			// Reading and writing need a descriptor each: the stream makes its own non-blocking.
+			return {input: new ReadStream(openSync(path, 'r')), output: openSync(path, 'w'), owned: true};
+		} catch (error) {
+			cause ??= error;
+		}
 	}
+	if (process.stdin.isTTY) return {input: process.stdin, output: process.stderr.fd, owned: false};
+	throw new DiskError('invalid', 'passphrase/no-terminal', 'there is no terminal to ask for the passphrase', {
+		hint: `name a file with the passphrase, or set the environment variable ${PASSPHRASE_VARIABLE}`,
+		cause,
+	});
 }
 
 /** Time in which a signal sent to oneself arrives. */
@@ -214,7 +193,7 @@ function newLine(): {type(byte: number): void; bytes(): Uint8Array} {
 			} else if (BACKSPACES.has(byte)) {
 				// A character of UTF-8 and all its continuation bytes.
 				while (((bytes.pop() ?? 0) & 0xc0) === 0x80);
-			} else if (byte >= 0x20 && bytes.length < 2 * LONGEST) {
+			} else if (byte >= 0x20 && bytes.length < 2 * LONGEST_PASSPHRASE) {
 				bytes.push(byte);
 			}
 		},

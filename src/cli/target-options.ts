@@ -4,6 +4,7 @@ import type {WriterOption} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import type {TargetOptions} from '../convert/convert.ts';
 import {valueOption} from './command.ts';
+import {secretOption} from './options.ts';
 import {parseSize} from './render/size.ts';
 
 const writable = ALL_FORMATS.filter(format => format.create !== undefined);
@@ -15,7 +16,26 @@ export const targetOptions = {
 		choices: writable.map(format => format.name),
 		describe: 'the format to write',
 	}),
-	force: {type: 'boolean', alias: 'f', default: false, describe: 'replace an existing target'},
+	force: {
+		type: 'boolean',
+		alias: 'f',
+		default: false,
+		describe: 'replace an existing target, and what an interrupted run left',
+	},
+	resume: {
+		type: 'boolean',
+		default: false,
+		describe: 'go on with what an interrupted run left; begin anew where there is nothing',
+	},
+	checkpoint: valueOption({
+		type: 'string',
+		describe: 'how much is read, as in 1G, between two states that --resume can go on from (4G or more)',
+	}),
+	verify: {
+		type: 'boolean',
+		default: false,
+		describe: 'read source and target again and show the content ids of both',
+	},
 	workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
 	id: valueOption({
 		type: 'string',
@@ -24,17 +44,31 @@ export const targetOptions = {
 	timestamp: valueOption({type: 'number', describe: 'seconds since 1970 for times in the target'}),
 } as const;
 
+/** Options of the commands that can write an encrypted image; `new-keys.ts` has what they mean. */
+export const encryptionOptions = {
+	encrypt: {
+		type: 'boolean',
+		describe: 'encrypt the target; --no-encrypt leaves it plain where the source is encrypted',
+	},
+	'encrypt-passphrase-file': secretOption('encrypt the target with the passphrase in this file'),
+	'encrypt-key-file': secretOption('encrypt the target with this file as a key, at least 32 random bytes'),
+	'key-label': valueOption({type: 'string', describe: 'whose the new keys are; everybody can read it'}),
+} as const;
+
 interface TargetArguments extends Readonly<Record<string, unknown>> {
 	readonly to: string | undefined;
 	readonly force: boolean;
 	readonly workers: number | undefined;
 	readonly id: string | undefined;
 	readonly timestamp: number | undefined;
+	readonly resume: boolean;
+	readonly checkpoint: string | undefined;
+	readonly verify: boolean;
 }
 
 /** What the options say, with those of the formats' writers. */
 export function targetValues(args: TargetArguments): TargetOptions {
-	const {to, force, id} = args;
+	const {to, force, id, resume, checkpoint, verify} = args;
 	const workers = wholeNumber('workers', args.workers, 1);
 	const timestamp = wholeNumber('timestamp', args.timestamp, 0);
 	return {
@@ -42,8 +76,11 @@ export function targetValues(args: TargetArguments): TargetOptions {
 		...(id !== undefined && {id}),
 		...(workers !== undefined && {workers}),
 		...(timestamp !== undefined && {timestamp}),
+		...(checkpoint !== undefined && {checkpointEvery: parseSize(checkpoint, 'checkpoint')}),
 		writer: writerValues(args),
 		force,
+		resume,
+		verify,
 	};
 }
 

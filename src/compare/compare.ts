@@ -1,8 +1,9 @@
 import {performance} from 'node:perf_hooks';
 import {isZero} from '../core/bytes/zeros.ts';
-import {type Disk, newSpan, readsAsZero, type Span} from '../core/disk.ts';
+import {type Disk, newSpan, readsAsZero, type Span, SpanKind} from '../core/disk.ts';
 import {DiskError, located} from '../core/error.ts';
 import {newPace} from '../work/pace.ts';
+import {recordedHashes} from './recorded.ts';
 
 /** Bytes compared at once: large enough that a system call costs nothing beside the comparison. */
 const PIECE = 1 << 20;
@@ -14,6 +15,8 @@ const DEFAULT_RANGES = 64;
 export interface CompareOptions {
 	/** Ranges listed at most; all are counted. */
 	readonly ranges?: number;
+	/** Reads the content also where both images record hashes of it. */
+	readonly bytes?: boolean;
 	/** Disks of different size differ, even where the longer one goes on with zeros only. */
 	readonly strict?: boolean;
 	readonly onProgress?: (progress: {position: number; total: number}) => void;
@@ -28,6 +31,11 @@ export interface DifferentRange {
 
 export interface Comparison {
 	readonly identical: boolean;
+	/**
+	 * What was compared: the content ids that both images record; the hashes that they record, and the bytes where these
+	 * differ; or the bytes alone.
+	 */
+	readonly by: 'ids' | 'hashes' | 'bytes';
 	/** Bytes of both disks. */
 	readonly sizes: readonly [number, number];
 	/** The first byte that differs, in both disks or in the rest of the longer one. */
@@ -45,11 +53,12 @@ export interface Comparison {
 }
 
 /**
- * Compares what two disks hold, whatever they are stored in. What both say is zero is not read. Rejects with the error
+ * Compares what two disks hold, whatever they are stored in. Where both images record hashes of it, and their disks have
+ * one size, these are compared, and only what differs is read. What both say is zero is not read. Rejects with the error
  * of the side that cannot be read, and with the signal's reason when aborted.
  */
 export async function compareDisks(first: Disk, second: Disk, options: CompareOptions = {}): Promise<Comparison> {
-	const {ranges: mostRanges = DEFAULT_RANGES, strict = false, onProgress, signal} = options;
+	const {ranges: mostRanges = DEFAULT_RANGES, strict = false, bytes: forced = false, onProgress, signal} = options;
 	const started = performance.now();
 	const common = Math.min(first.size, second.size);
 	const total = Math.max(first.size, second.size);
@@ -67,16 +76,46 @@ export async function compareDisks(first: Disk, second: Disk, options: CompareOp
 		return bytes;
 	}
 
+	const recorded = forced ? undefined : recordedHashes(first, second);
+	if (recorded?.equal === true) {
+		// Equal ids say nothing of parts that could not be read: these have no content to compare.
+		if (recorded.mayBeUnreadable) {
+			for (; position < common; position += Math.min(spans[0].length, spans[1].length)) {
+				requireReadable(first, position, spans[0]);
+				requireReadable(second, position, spans[1]);
+				if (pace.due()) await pace.turn();
+			}
+		}
+		position = common;
+	}
+	/** Whether one of the disks has a part there that could not be read; looks at maps alone. */
+	function isUnreadable(from: number, length: number): boolean {
+		if (recorded?.mayBeUnreadable !== true) return false;
+		for (let at = from; at < from + length; at += Math.min(spans[0].length, spans[1].length)) {
+			locateIn(first, at, spans[0]);
+			locateIn(second, at, spans[1]);
+			if (spans.some(({kind}) => kind === SpanKind.unreadable)) return true;
+		}
+		return false;
+	}
+
 	while (position < common) {
+		const same = recorded?.same(position) ?? 0;
+		if (same > 0 && !isUnreadable(position, same)) {
+			position += same;
+			if (pace.due()) await pace.turn();
+			continue;
+		}
 		locateIn(first, position, spans[0]);
 		locateIn(second, position, spans[1]);
 		const [firstSpan, secondSpan] = spans;
-		const left = common - position;
+		// Where hashes tell units apart, no more than the unit that differs is read.
+		const left = Math.min(common - position, recorded === undefined ? PIECE : recorded.left(position));
 		const firstZero = readsAsZero(firstSpan.kind);
 		const secondZero = readsAsZero(secondSpan.kind);
 		let length: number;
 		if (firstZero && secondZero) {
-			length = Math.min(left, firstSpan.length, secondSpan.length);
+			length = Math.min(common - position, firstSpan.length, secondSpan.length);
 		} else if (firstZero || secondZero) {
 			length = Math.min(left, PIECE, (firstZero ? firstSpan : secondSpan).length);
 			const bytes = firstZero ? readPiece(second, 1, length) : readPiece(first, 0, length);
@@ -114,6 +153,7 @@ export async function compareDisks(first: Disk, second: Disk, options: CompareOp
 	const sizesDiffer = first.size !== second.size;
 	const {firstDifference, found, rangeCount, differentBytes} = ranges.result();
 	return {
+		by: recorded === undefined ? 'bytes' : recorded.equal ? 'ids' : 'hashes',
 		identical: rangeCount === 0 && restIsZero && !(strict && sizesDiffer),
 		sizes: [first.size, second.size],
 		firstDifference,
@@ -124,6 +164,12 @@ export async function compareDisks(first: Disk, second: Disk, options: CompareOp
 		read,
 		seconds: (performance.now() - started) / 1000,
 	};
+}
+
+/** Fails as a reader would where the source could not be read. */
+function requireReadable(disk: Disk, position: number, span: Span): void {
+	locateIn(disk, position, span);
+	if (span.kind === SpanKind.unreadable) readFrom(disk, position, new Uint8Array(1));
 }
 
 /** Joins differing sectors to ranges, also over the border of two pieces. */

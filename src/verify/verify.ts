@@ -1,25 +1,43 @@
+import {availableParallelism} from 'node:os';
 import {performance} from 'node:perf_hooks';
-import {type Disk, newSpan, readsAsZero} from '../core/disk.ts';
-import {DiskError, serializeError, type SerializedError} from '../core/error.ts';
+import {sameBytes} from '../core/bytes/text.ts';
+import {contentId} from '../core/codecs/content-id.ts';
+import {type Disk, type Finding, newSpan, readsAsZero} from '../core/disk.ts';
+import type {SerializedError} from '../core/error.ts';
+import type {RecordedHashes, Upkeep} from '../core/upkeep.ts';
+import {type DamageReport, explainDamage} from '../damage/explain.ts';
+import {collectRanges} from '../damage/ranges.ts';
 import type {Image} from '../image/image.ts';
 import {newPace, type Pace} from '../work/pace.ts';
+import {runSteps, upkeepOf} from '../work/upkeep.ts';
+import {walkable} from './content.ts';
+import {type DamagedRun, damageList} from './damage-list.ts';
+import {readSurface, verifyHere} from './surface.ts';
+import {verifyInThreads} from './threads.ts';
 import {verifyVolume, type VolumeReport} from './volume.ts';
 
-/** Bytes read at once where all is well. */
-const PIECE = 1 << 20;
-/** Bytes given up at once where it is not: the smallest chunk of the formats, so that nothing readable is blamed. */
-const DAMAGE_STEP = 64 << 10;
-/** Unreadable ranges listed; all are counted. */
+/** Damaged ranges and findings listed; all are counted. */
 const MOST_RANGES = 1000;
+/** Less content than this is verified before threads have started. */
+const LEAST_FOR_THREADS = 64 << 20;
+/** Threads beyond this only wait for each other and for the disk. */
+const MOST_WORKERS = 64;
 
 export interface VerifyOptions {
+	/**
+	 * `fast` compares what is stored with its checksums, without decoding it or looking into volumes; formats without
+	 * checksums are verified in full. `full`, the default, proves the content and walks the volumes.
+	 */
+	readonly depth?: 'fast' | 'full';
 	/** Reads the content of every file as well, not only of the disk. */
 	readonly files?: boolean;
+	/** Threads; the number of processors when absent. */
+	readonly workers?: number;
 	readonly onProgress?: (progress: {position: number; total: number}) => void;
 	readonly signal?: AbortSignal;
 }
 
-/** A part of the disk that could not be read, in steps of 64 KiB. */
+/** A part of the disk that is lost or doubtful. */
 export interface UnreadableRange {
 	readonly position: number;
 	readonly length: number;
@@ -31,111 +49,178 @@ export interface UnreadableRange {
 export interface VerifyReport {
 	/** Whether nothing is missing or doubtful. A file system that is not supported is no damage; its volume's bytes were read. */
 	readonly good: boolean;
+	/** What was done, which is `full` also where `fast` was asked for in vain. */
+	readonly depth: 'fast' | 'full';
+	/** The content id, where the content was proven to have the one that is recorded. */
+	readonly proven: string | undefined;
 	/** Bytes of the disk that were read; the rest reads as zeros without being stored. */
 	readonly read: number;
 	readonly unreadable: readonly UnreadableRange[];
 	readonly unreadableCount: number;
 	readonly unreadableBytes: number;
+	/** What these ranges are; undefined where there are none. */
+	readonly damage: DamageReport | undefined;
+	/** Of the check; those of opening are in the image. */
+	readonly findings: readonly Finding[];
 	readonly volumes: readonly VolumeReport[];
 	readonly seconds: number;
 }
 
 /**
- * Reads all that an image stores, which checks every checksum on the way, and walks every file system. Damage is
- * collected and the rest goes on; only an aborted signal makes it reject. Findings of opening are in the image itself.
+ * Verifies all that an image stores. Damage is collected, told as files, and the rest goes on; only an aborted signal
+ * makes it reject.
  */
 export async function verifyImage(image: Image, options: VerifyOptions = {}): Promise<VerifyReport> {
-	const {files = false, onProgress, signal} = options;
+	const {files = false, depth = 'full', onProgress, signal} = options;
 	const started = performance.now();
-	const total = image.disk.size;
-	let position = 0;
-	const pace = newPace({signal, onTurn: () => onProgress?.({position, total})});
-	const surface = await readSurface(image, pace, at => {
-		position = at;
-	});
+	const {disk} = image;
+	const upkeep = upkeepOf(disk);
+	const fast = depth === 'fast' && upkeep?.check !== undefined;
+	const progress = {position: 0, total: disk.size};
+	const pace = newPace({signal, onTurn: () => onProgress?.({...progress})});
+	const checked = await checkFiles(image, upkeep, fast, pace, progress);
+	const content = fast ? undefined : await verifyContent(image, upkeep, options, pace, progress);
+	const damage = [...checked.damage, ...(content?.damage ?? [])];
+	const findings = [...checked.findings, ...(content?.findings ?? [])];
 	const volumes: VolumeReport[] = [];
-	for (const volume of image.volumes) volumes.push(await verifyVolume(volume, files, pace));
-	onProgress?.({position: total, total});
+	if (!fast) for (const volume of image.volumes) volumes.push(await verifyVolume(volume, files, pace));
+	const explained = await explain(image, damage, pace);
+	onProgress?.({position: progress.total, total: progress.total});
 
-	const findings = [...image.findings, ...image.volumes.flatMap(volume => volume.findings)];
+	const allFindings = [...image.findings, ...findings, ...image.volumes.flatMap(volume => volume.findings)];
+	const forgotten = checked.forgotten + (content?.forgotten ?? 0);
 	const good =
-		surface.unreadableCount === 0 &&
+		damage.length === 0 &&
 		volumes.every(
 			({error, problemCount}) => (error?.family ?? 'unsupported') === 'unsupported' && problemCount === 0,
 		) &&
-		findings.every(finding => finding.severity !== 'damage');
-	return {good, ...surface, volumes, seconds: (performance.now() - started) / 1000};
+		allFindings.every(finding => finding.severity !== 'damage');
+	return {
+		good,
+		depth: fast ? 'fast' : 'full',
+		proven: content?.proven,
+		read: content?.read ?? 0,
+		unreadable: damage.slice(0, MOST_RANGES).map(run => rangeOf(image, run)),
+		unreadableCount: damage.length,
+		unreadableBytes: damage.reduce((sum, {length}) => sum + length, forgotten),
+		damage: explained,
+		findings,
+		volumes,
+		seconds: (performance.now() - started) / 1000,
+	};
 }
 
-type Surface = Pick<VerifyReport, 'read' | 'unreadable' | 'unreadableCount' | 'unreadableBytes'>;
+interface Checked {
+	readonly findings: readonly Finding[];
+	readonly damage: readonly DamagedRun[];
+	readonly forgotten: number;
+}
 
-async function readSurface(image: Image, pace: Pace, onPosition: (position: number) => void): Promise<Surface> {
-	const {disk} = image;
-	const unreadable: {position: number; length: number; volumes: number[]; error: SerializedError}[] = [];
-	const buffer = new Uint8Array(PIECE);
-	const span = newSpan();
-	let unreadableCount = 0;
-	let unreadableBytes = 0;
-	let read = 0;
-	/** The range blamed last, which the next step may continue. */
-	let last: (typeof unreadable)[number] | undefined;
+type ProgressState = {position: number; total: number};
 
-	function blame(position: number, length: number, error: DiskError): void {
-		unreadableBytes += length;
-		if (last !== undefined && last.position + last.length === position && last.error.code === error.code) {
-			last.length += length;
-			last.volumes = volumesAt(image, last.position, last.length);
-			return;
-		}
-		last = {position, length, volumes: volumesAt(image, position, length), error: serializeError(error)};
-		unreadableCount += 1;
-		if (unreadable.length < MOST_RANGES) unreadable.push(last);
-	}
-
-	for (let position = 0; position < disk.size; onPosition(position)) {
-		if (pace.due()) await pace.turn();
-		const length = Math.min(PIECE, disk.size - position);
-		const failure = attempt(() => {
-			disk.locate(position, span);
-			if (readsAsZero(span.kind)) return;
-			disk.readAt(position, buffer.subarray(0, length));
+/** The files themselves; with `map` whether they have all that the disk needs. */
+async function checkFiles(
+	{disk}: Image,
+	upkeep: Upkeep | undefined,
+	map: boolean,
+	pace: Pace,
+	progress: ProgressState,
+): Promise<Checked> {
+	const findings: Finding[] = [];
+	const list = damageList();
+	let left = 0;
+	const listener = {
+		finding(finding: Finding): void {
+			if (findings.length < MOST_RANGES) findings.push(finding);
+			else left++;
+		},
+		damage: ({position, length, error}: {position: number; length: number; error: Parameters<typeof list.add>[2]}) =>
+			list.add(position, length, error),
+	};
+	const steps = upkeep?.check?.(disk, map, listener);
+	if (steps !== undefined) {
+		await runSteps(steps, pace, (position, total) => {
+			progress.position = position;
+			progress.total = map ? total : total + disk.size;
 		});
-		if (failure === undefined) {
-			const skipped = readsAsZero(span.kind);
-			if (!skipped) read += length;
-			position += skipped ? span.length : length;
-			continue;
-		}
-		for (const end = position + length; position < end; ) {
-			const step = Math.min(DAMAGE_STEP - (position % DAMAGE_STEP), end - position);
-			const error = attempt(() => disk.readAt(position, buffer.subarray(0, step)));
-			if (error === undefined) read += step;
-			else blame(position, step, error);
-			position += step;
-			if (pace.due()) await pace.turn();
-		}
 	}
-	return {read, unreadable, unreadableCount, unreadableBytes};
+	if (left > 0) findings.push({code: 'verify/more', severity: 'damage', message: `${left} more findings of this kind`});
+	return {findings, damage: list.runs(), forgotten: list.forgotten()};
 }
 
-function volumesAt(
-	{volumes, disk}: {volumes: Image['volumes']; disk: Disk},
-	position: number,
-	length: number,
-): number[] {
+async function verifyContent(
+	image: Image,
+	upkeep: Upkeep | undefined,
+	{workers, signal, onProgress}: VerifyOptions,
+	pace: Pace,
+	progress: ProgressState,
+): Promise<Checked & {readonly read: number; readonly proven: string | undefined}> {
+	const {disk, recipe} = image;
+	const before = progress.position;
+	progress.total = before + disk.size;
+	const onPosition = (position: number): void => {
+		progress.position = before + position;
+	};
+	const hashes = upkeep?.hashes?.(disk);
+	if (hashes === undefined) {
+		return {...(await readSurface(disk, pace, onPosition)), findings: [], proven: undefined};
+	}
+	const count = Math.min(workers ?? availableParallelism(), MOST_WORKERS);
+	const threads = count > 1 && (await paysThreads(disk, pace));
+	const verified = threads
+		? await verifyInThreads(recipe, disk.size, {
+				workers: count,
+				signal,
+				onPosition: position => {
+					onPosition(position);
+					onProgress?.({...progress});
+				},
+			})
+		: await verifyHere(disk, hashes, pace, onPosition);
+	const whole = verified.damage.every(({error}) => error.code === 'disk/unreadable') && verified.forgotten === 0;
+	const isProven = whole && sameBytes(contentId(disk.size, verified.root), hashes.contentId);
+	const findings: Finding[] = [];
+	if (whole && !isProven) findings.push(otherContent(disk, hashes));
+	return {...verified, findings, proven: isProven ? hexadecimal(hashes.contentId) : undefined};
+}
+
+function otherContent({name}: Disk, {contentId: recorded}: RecordedHashes): Finding {
+	const message = `the content of ${name} does not have the recorded content id, ${hexadecimal(recorded)}`;
+	return {code: 'verify/content-id', severity: 'damage', message};
+}
+
+/** Looks at the map alone, until it knows. */
+async function paysThreads(disk: Disk, pace: Pace): Promise<boolean> {
+	const map = walkable(disk);
+	const span = newSpan();
+	let data = 0;
+	for (let position = 0; position < disk.size && data < LEAST_FOR_THREADS; position += span.length) {
+		if (pace.due()) await pace.turn();
+		map.locate(position, span);
+		if (!readsAsZero(span.kind)) data += span.length;
+	}
+	return data >= LEAST_FOR_THREADS;
+}
+
+async function explain(image: Image, damage: readonly DamagedRun[], pace: Pace): Promise<DamageReport | undefined> {
+	if (damage.length === 0) return undefined;
+	const collector = collectRanges();
+	for (const {position, length} of damage) collector.add(position, length);
+	return explainDamage(image, collector.ranges(), pace);
+}
+
+function rangeOf(image: Image, run: DamagedRun): UnreadableRange {
+	const {position, length, error} = run;
+	return {position, length, volumes: volumesAt(image, run), error};
+}
+
+function volumesAt({volumes, disk}: Image, {position, length}: DamagedRun): number[] {
 	const end = Math.min(position + length, disk.size);
 	return volumes
 		.filter(({partition}) => partition.start < end && position < partition.start + partition.length)
 		.map(volume => volume.number);
 }
 
-/** The DiskError that an attempt ends with; anything else is a defect and goes on up. */
-function attempt(action: () => void): DiskError | undefined {
-	try {
-		action();
-		return undefined;
-	} catch (error) {
-		if (error instanceof DiskError) return error;
-		throw error;
-	}
+function hexadecimal(bytes: Uint8Array): string {
+	return Buffer.from(bytes).toString('hex');
 }

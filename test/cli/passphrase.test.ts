@@ -1,22 +1,27 @@
-import {type ChildProcess, spawn, spawnSync} from 'node:child_process';
+import {spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import process from 'node:process';
-import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
-import {obtainPassphrase, PASSPHRASE_VARIABLE} from '../../src/cli/passphrase.ts';
+import {
+	PASSPHRASE_VARIABLE,
+	passphraseFromEnvironment,
+	passphraseFromFile,
+	takeFromEnvironment,
+} from '../../src/cli/passphrase.ts';
 import {DiskError} from '../../src/core/error.ts';
 import {temporaryFolder} from '../helpers/temporary.ts';
-import {findTool, testWith} from '../helpers/tools.ts';
+import {testWith} from '../helpers/tools.ts';
+import {onTerminal, type Session} from './terminal.ts';
 
 const MODULE = new URL('../../src/cli/passphrase.ts', import.meta.url).href;
 
 /** Says what it got in hexadecimal, so that only an echo could show the passphrase itself. */
-function program(request: object): string {
-	return `import {obtainPassphrase} from ${JSON.stringify(MODULE)};
+function program(expression: string): string {
+	return `import * as passphrase from ${JSON.stringify(MODULE)};
 try {
-	const bytes = await obtainPassphrase(${JSON.stringify(request)});
+	const {bytes} = await passphrase.${expression};
 	console.log('got ' + Buffer.from(bytes).toString('hex') + '.');
 } catch (error) {
 	console.log('failed ' + error.code + '.');
@@ -26,42 +31,9 @@ try {
 const ASK = {question: 'passphrase of disk.tint'};
 const hex = (text: string): string => Buffer.from(text).toString('hex');
 
-interface Session {
-	readonly child: ChildProcess;
-	output(): string;
-	/** Waits until the screen shows it. */
-	shows(text: string): Promise<void>;
-	type(text: string): void;
-	/** The exit code. */
-	ended(): Promise<number>;
-}
-
-/** Runs a shell command on a terminal of its own. */
-function onTerminal(command: string, environment: Readonly<Record<string, string>>): Session {
-	const child = spawn(findTool('script') ?? 'script', ['-qec', command, '/dev/null'], {
-		stdio: ['pipe', 'pipe', 'inherit'],
-		env: {...process.env, ...environment, SHELL: '/bin/sh', NODE_NO_WARNINGS: '1'},
-	});
-	let output = '';
-	child.stdout?.on('data', chunk => {
-		output += String(chunk);
-	});
-	const ending = once(child, 'close') as Promise<[number]>;
-	return {
-		child,
-		output: () => output,
-		async shows(text) {
-			while (!output.includes(text) && child.exitCode === null) await delay(5);
-			if (!output.includes(text)) throw new Error(`it ended without showing ${text}: ${output}`);
-		},
-		type: text => void child.stdin?.write(text),
-		ended: async () => (await ending)[0],
-	};
-}
-
 function start(request: object, around = (run: string) => run): Session {
 	const run = `"${process.execPath}" --input-type=module -e "$PROGRAM"`;
-	return onTerminal(around(run), {PROGRAM: program(request)});
+	return onTerminal(around(run), {PROGRAM: program(`askPassphrase(${JSON.stringify(request)})`)});
 }
 
 testWith(test, ['script'], 'the terminal is asked, and shows nothing of the answer', async t => {
@@ -117,11 +89,11 @@ testWith(
 	'a command that cleans up hears of Ctrl-C and of SIGTERM through its signal',
 	async t => {
 		const interrupt = new URL('../../src/cli/interrupt.ts', import.meta.url).href;
-		const text = `import {obtainPassphrase} from ${JSON.stringify(MODULE)};
+		const text = `import {askPassphrase} from ${JSON.stringify(MODULE)};
 import {catchInterrupts} from ${JSON.stringify(interrupt)};
 const caught = catchInterrupts();
 try {
-	await obtainPassphrase({question: 'asked by ' + process.pid + ' here', signal: caught.signal});
+	await askPassphrase({question: 'asked by ' + process.pid + ' here', signal: caught.signal});
 } catch (error) {
 	console.log('cleaned up after', error.name, caught.exitCode + '.');
 }`;
@@ -143,11 +115,15 @@ try {
 );
 
 test('without a terminal it says what else there is', async t => {
-	const child = spawn(process.execPath, ['--input-type=module', '-e', program(ASK)], {
-		// A session of its own has no terminal.
-		detached: true,
-		stdio: ['ignore', 'pipe', 'inherit'],
-	});
+	const child = spawn(
+		process.execPath,
+		['--input-type=module', '-e', program(`askPassphrase(${JSON.stringify(ASK)})`)],
+		{
+			// A session of its own has no terminal.
+			detached: true,
+			stdio: ['ignore', 'pipe', 'inherit'],
+		},
+	);
 	let output = '';
 	child.stdout.on('data', chunk => {
 		output += String(chunk);
@@ -175,39 +151,36 @@ const BAD_FILES: readonly (readonly [content: string | Uint8Array, code: string]
 	['x'.repeat(100_000), 'passphrase/length'],
 ];
 
-test('a file holds it in its only line', async t => {
+test('a file holds it in its only line', t => {
 	const path = join(temporaryFolder(t), 'passphrase');
-	const request = {question: 'unused', file: path};
 	for (const [content, bytes] of FILES) {
 		writeFileSync(path, content);
-		t.is(Buffer.from(await obtainPassphrase(request)).toString(), bytes);
+		t.is(Buffer.from(passphraseFromFile(path).bytes).toString(), bytes);
 	}
 	for (const [content, code] of BAD_FILES) {
 		writeFileSync(path, content);
-		await t.throwsAsync(obtainPassphrase(request), {instanceOf: DiskError, code}, String(content).slice(0, 20));
+		t.throws(() => passphraseFromFile(path), {instanceOf: DiskError, code}, String(content).slice(0, 20));
 	}
-	await t.throwsAsync(obtainPassphrase({question: 'unused', file: `${path}.missing`}), {
-		instanceOf: DiskError,
-		code: 'passphrase/file',
-	});
+	t.throws(() => passphraseFromFile(`${path}.missing`), {instanceOf: DiskError, code: 'passphrase/read'});
 });
 
 test('- is standard input', t => {
-	const {stdout} = spawnSync(process.execPath, ['--input-type=module', '-e', program({...ASK, file: '-'})], {
+	const {stdout} = spawnSync(process.execPath, ['--input-type=module', '-e', program(`passphraseFromFile('-')`)], {
 		input: 'through a pipe\n',
 		encoding: 'utf8',
 	});
 	t.is(stdout, `got ${hex('through a pipe')}.\n`);
 });
 
-test.serial('the environment holds it, and gives it to no other program', async t => {
+test.serial('the environment holds it, and gives it to no other program', t => {
 	process.env[PASSPHRASE_VARIABLE] = 'u\u0308mgebung';
-	t.is(Buffer.from(await obtainPassphrase({question: 'unused'})).toString(), 'ümgebung');
+	t.is(Buffer.from(passphraseFromEnvironment(takeFromEnvironment() ?? '').bytes).toString(), 'ümgebung');
 	t.false(PASSPHRASE_VARIABLE in process.env);
-	process.env[PASSPHRASE_VARIABLE] = '';
-	await t.throwsAsync(obtainPassphrase({question: 'unused'}), {code: 'passphrase/empty'});
+	t.is(takeFromEnvironment(), undefined);
+	t.throws(() => passphraseFromEnvironment(''), {instanceOf: DiskError, code: 'passphrase/empty'});
 	const script = `export ${PASSPHRASE_VARIABLE}="$(printf 'a\\377')"; exec "$0" "$@"`;
-	const args = ['-c', script, process.execPath, '--input-type=module', '-e', program(ASK)];
+	const expression = 'passphraseFromEnvironment(passphrase.takeFromEnvironment())';
+	const args = ['-c', script, process.execPath, '--input-type=module', '-e', program(expression)];
 	const {stdout} = spawnSync('sh', args, {encoding: 'utf8'});
 	t.is(stdout, 'failed passphrase/encoding.\n');
 });

@@ -61,3 +61,27 @@ export async function exitCode(child: ChildProcess): Promise<number | null> {
 	await once(child, 'exit');
 	return child.exitCode;
 }
+
+/** Runs it to its end in a session of its own, where there is no terminal to ask. */
+export async function tintypeAlone(
+	args: readonly string[],
+	{input = '', ...options}: TintypeOptions & {readonly input?: string} = {},
+): Promise<Outcome> {
+	const child = spawn(process.execPath, [PROGRAM, ...args], {
+		...(options.cwd !== undefined && {cwd: options.cwd}),
+		env: {...process.env, ...ENVIRONMENT, ...options.environment},
+		detached: true,
+		timeout: TIMEOUT,
+	});
+	const texts = ['', ''];
+	for (const [index, stream] of [child.stdout, child.stderr].entries()) {
+		stream.setEncoding('utf8').on('data', (text: string) => {
+			texts[index] += text;
+		});
+	}
+	child.stdin.on('error', () => {});
+	child.stdin.end(input);
+	const [code] = (await once(child, 'close')) as [number | null];
+	const [stdout = '', stderr = ''] = texts;
+	return {code, stdout, stderr};
+}

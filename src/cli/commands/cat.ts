@@ -7,7 +7,7 @@ import {imageTree} from '../../image/tree.ts';
 import {PIECE, readExactly, runAt} from '../../work/content.ts';
 import {defineCommand} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, openingOptions, openOptions} from '../options.ts';
+import {imageOperand, onlyImage, openingOptions, openOptions} from '../options.ts';
 import {outBytes} from '../output.ts';
 import {formatCount} from '../render/size.ts';
 
@@ -24,8 +24,9 @@ export const cat = defineCommand({
 			.positional('image', imageOperand)
 			.positional('path', {type: 'string', array: true, demandOption: true, describe: 'files in the image'})
 			.options(openingOptions),
-	run(args) {
-		const image = openImage(args.image, openOptions(args));
+	images: args => onlyImage(args),
+	run(args, context) {
+		const image = openImage(args.image, openOptions(args, context.secretOf(args.image)));
 		try {
 			const tree = imageTree(image);
 			// All are found before anything is written: half an answer would look like a whole one.

@@ -1,8 +1,9 @@
+import type {Secret} from '../../core/disk.ts';
 import {compareDisks, type Comparison} from '../../compare/compare.ts';
-import {type Image, openDisk, openImage} from '../../image/image.ts';
+import {type Image, openDisk, openImage, type OpenImageOptions} from '../../image/image.ts';
 import {defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {jsonOption, openingOptions, openOptions, progressOption} from '../options.ts';
+import {jsonOption, type OpeningArguments, openingOptions, openOptions, progressOption} from '../options.ts';
 import {outLine} from '../output.ts';
 import {safe} from '../render/error.ts';
 import {outJson} from '../render/json.ts';
@@ -24,6 +25,11 @@ export const compare = defineCommand({
 					default: false,
 					describe: 'a different size is a difference, even if the rest is zeros',
 				},
+				bytes: {
+					type: 'boolean',
+					default: false,
+					describe: 'read the content also where both images record its hashes (.tint)',
+				},
 				ranges: valueOption({type: 'number', default: 64, describe: 'how many differing ranges are listed'}),
 				...jsonOption,
 				...progressOption,
@@ -31,26 +37,28 @@ export const compare = defineCommand({
 				'second-format': valueOption({type: 'string', describe: 'take the second image as this format'}),
 				'second-parent': valueOption({type: 'string', describe: 'the parent of the second image'}),
 			}),
+	images: args => [
+		{path: args.first, options: openOptions(args)},
+		{path: args.second, options: secondOptions(args)},
+	],
 	async run(args, context) {
-		const {secondFormat, secondParent} = args;
 		// Only the first is asked for its volumes, to say where a difference lies.
-		const first = openImage(args.first, openOptions(args));
+		const first = openImage(args.first, openOptions(args, context.secretOf(args.first)));
 		try {
-			const {format: _, parent: __, ...common} = openOptions(args);
-			const second = openDisk(args.second, {
-				...common,
-				...(secondFormat !== undefined && {format: secondFormat}),
-				...(secondParent !== undefined && {parent: secondParent}),
-			});
+			const second = openDisk(args.second, secondOptions(args, context.secretOf(args.second)));
 			try {
 				const comparison = await context.withProgress(onProgress =>
 					compareDisks(first.disk, second.disk, {
 						strict: args.strict,
+						bytes: args.bytes,
 						ranges: Math.max(0, Math.floor(args.ranges)),
 						onProgress,
 						signal: context.signal,
 					}),
 				);
+				for (const finding of [...first.findings, ...second.findings]) {
+					if (finding.severity === 'damage') context.finding(finding);
+				}
 				if (args.json) outJson(describe(args.first, args.second, comparison, first));
 				else for (const line of render(args.first, args.second, comparison, first)) outLine(line);
 				return comparison.identical ? ExitCode.good : ExitCode.found;
@@ -62,6 +70,16 @@ export const compare = defineCommand({
 		}
 	},
 });
+
+interface SecondArguments extends OpeningArguments {
+	readonly secondFormat: string | undefined;
+	readonly secondParent: string | undefined;
+}
+
+/** The rest is as for the first image. */
+function secondOptions({secondFormat, secondParent, ...args}: SecondArguments, secret?: Secret): OpenImageOptions {
+	return openOptions({...args, format: secondFormat, parent: secondParent}, secret);
+}
 
 function describe(first: string, second: string, comparison: Comparison, image: Image) {
 	const {identical, firstDifference = null, ranges, rest = null, sizes, ...others} = comparison;
@@ -79,9 +97,10 @@ function describe(first: string, second: string, comparison: Comparison, image: 
 }
 
 function render(first: string, second: string, comparison: Comparison, image: Image): string[] {
-	const {identical, sizes, firstDifference, ranges, rangeCount, differentBytes, rest} = comparison;
+	const {identical, by, sizes, firstDifference, ranges, rangeCount, differentBytes, rest} = comparison;
 	const lines: string[] = [];
-	if (identical) lines.push(`${safe(first)} and ${safe(second)} hold the same`);
+	const proof = {ids: ', by their recorded content ids; nothing was read', hashes: '', bytes: ''}[by];
+	if (identical) lines.push(`${safe(first)} and ${safe(second)} hold the same${proof}`);
 	else lines.push(`${safe(first)} and ${safe(second)} differ`);
 	if (rest !== undefined) {
 		const longer = sizes[0] > sizes[1] ? first : second;
@@ -91,6 +110,7 @@ function render(first: string, second: string, comparison: Comparison, image: Im
 		);
 	}
 	if (firstDifference !== undefined) lines.push(`  first difference at byte ${formatCount(firstDifference)}`);
+	if (by === 'hashes') lines.push('  only what differs by its recorded hashes was read');
 	if (rangeCount === 0) return lines;
 	lines.push(`  ${formatSize(differentBytes)} differ, in ${formatNumberOf(rangeCount, 'range')} of whole sectors:`);
 	for (const {position, length} of ranges) {

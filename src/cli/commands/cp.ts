@@ -5,7 +5,7 @@ import {resolvePath} from '../../image/paths.ts';
 import {imageTree} from '../../image/tree.ts';
 import {defineCommand} from '../command.ts';
 import {ExitCode, exitCodeOf} from '../exit-code.ts';
-import {imageOperand, openingOptions, openOptions, progressOption} from '../options.ts';
+import {imageOperand, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
 import {note} from '../output.ts';
 import {formatNumberOf} from '../render/size.ts';
 import {atPath} from '../../work/walk.ts';
@@ -38,6 +38,7 @@ export const cp = defineCommand({
 				...progressOption,
 				...openingOptions,
 			}),
+	images: args => onlyImage(args),
 	async run(args, context) {
 		const paths = [...args.paths];
 		const target = paths.pop();
@@ -47,7 +48,7 @@ export const cp = defineCommand({
 			});
 		}
 		if (target === '') throw new DiskError('invalid', 'cp/empty-target', 'the target has no name');
-		const image = openImage(args.image, openOptions(args));
+		const image = openImage(args.image, openOptions(args, context.secretOf(args.image)));
 		try {
 			const tree = imageTree(image);
 			const sources = paths.map(path => resolvePath(tree, path, {followLast: !args.recursive}));

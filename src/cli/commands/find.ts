@@ -8,7 +8,7 @@ import {describeEntry} from '../../work/entry.ts';
 import {atPath} from '../../work/walk.ts';
 import {defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, jsonOption, openingOptions, openOptions} from '../options.ts';
+import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions} from '../options.ts';
 import {outLine} from '../output.ts';
 import {openJsonArray} from '../render/json.ts';
 import {parseSize} from '../render/size.ts';
@@ -48,9 +48,10 @@ export const find = defineCommand({
 				...jsonOption,
 				...openingOptions,
 			}),
+	images: args => onlyImage(args),
 	async run(args, context) {
 		const query = readQuery(args);
-		const image = openImage(args.image, openOptions(args));
+		const image = openImage(args.image, openOptions(args, context.secretOf(args.image)));
 		const array = args.json ? openJsonArray() : undefined;
 		let code: ExitCode = ExitCode.good;
 		function onError(_: string, error: DiskError): void {

@@ -3,8 +3,9 @@ import {identify, type Identity} from '../../identify/identify.ts';
 import {openDisk} from '../../image/image.ts';
 import {defineCommand} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, jsonOption, openingOptions, openOptions, progressOption} from '../options.ts';
+import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
 import {outLine} from '../output.ts';
+import {contentIdMeaning} from '../render/content-id.ts';
 import {safe} from '../render/error.ts';
 import {outJson} from '../render/json.ts';
 
@@ -21,28 +22,26 @@ export const id = defineCommand({
 				default: false,
 				describe: 'compute the id from the content, also where the image records one, and compare both',
 			},
-			'zero-unreadable': {
-				type: 'boolean',
-				default: false,
-				describe: 'take what could not be read when the image was made as zeros',
-			},
 			...jsonOption,
 			...progressOption,
 			...openingOptions,
 		}),
+	images: args => onlyImage(args),
 	async run(args, context) {
-		const {image, verify, zeroUnreadable} = args;
-		const opened = openDisk(image, openOptions(args));
+		const {image, verify} = args;
+		const opened = openDisk(image, openOptions(args, context.secretOf(image)));
 		try {
 			const {disk, recipe} = opened;
 			const identity = await context.withProgress(onProgress =>
-				identify(disk, {trust: !verify, zeroUnreadable, recipe, onProgress, signal: context.signal}),
+				identify(disk, {trust: !verify, recipe, onProgress, signal: context.signal}),
 			);
 			const contradiction = contradictionOf(identity);
 			const findings = [...opened.findings, ...(contradiction === undefined ? [] : [contradiction])];
-			if (args.json) outJson({image, ...identity, recorded: identity.recorded ?? null, findings});
+			const meaning = contentIdMeaning(disk.describe().facts) ?? null;
+			if (args.json) outJson({image, ...identity, recorded: identity.recorded ?? null, meaning, findings});
 			else {
 				for (const finding of findings) context.finding(finding);
+				if (meaning !== null) context.finding(meaningOf(meaning));
 				outLine(`${identity.contentId}  ${safe(image)}`);
 			}
 			return contradiction === undefined ? ExitCode.good : ExitCode.found;
@@ -51,6 +50,15 @@ export const id = defineCommand({
 		}
 	},
 });
+
+/** Who compares it with the disk that the image was taken of should know. */
+function meaningOf(meaning: string): Finding {
+	return {
+		code: 'id/meaning',
+		severity: 'note',
+		message: `this is the id of the disk as it is in the image: ${meaning}`,
+	};
+}
 
 function contradictionOf({contentId, recorded}: Identity): Finding | undefined {
 	if (recorded === undefined || recorded === contentId) return undefined;

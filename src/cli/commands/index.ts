@@ -58,6 +58,21 @@ export const ALL_COMMANDS: readonly CommandEntry[] = [
 		load: async () => (await import('./verify.ts')).verify,
 	},
 	{
+		usage: 'chain <image>',
+		describe: 'Say which files an image needs, what lies in each, and what is missing',
+		load: async () => (await import('./chain.ts')).chainCommand,
+	},
+	{
+		usage: 'merge <image> <target>',
+		describe: 'Write an image and all that it builds on as one new, whole file',
+		load: async () => (await import('./merge.ts')).mergeCommand,
+	},
+	{
+		usage: 'repair <image> [target]',
+		describe: 'Rescue what can be had of a damaged or unfinished image, into a new file',
+		load: async () => (await import('./repair.ts')).repairCommand,
+	},
+	{
 		usage: 'mount <image> <directory>',
 		describe: 'Show an image as files, read-only, until Ctrl-C or unmount',
 		load: async () => (await import('./mount.ts')).mountCommand,

@@ -7,7 +7,7 @@ import {describeEntry} from '../../work/entry.ts';
 import {joinPath, listDirectory, walk, type WalkedEntry} from '../../work/walk.ts';
 import {type Context, defineCommand} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, jsonOption, openingOptions, openOptions} from '../options.ts';
+import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions} from '../options.ts';
 import {outLine} from '../output.ts';
 import {openJsonArray} from '../render/json.ts';
 import {colourName, renderLong} from '../render/listing.ts';
@@ -34,8 +34,9 @@ export const ls = defineCommand({
 				...jsonOption,
 				...openingOptions,
 			}),
+	images: args => onlyImage(args),
 	run(args, context) {
-		const image = openImage(args.image, openOptions(args));
+		const image = openImage(args.image, openOptions(args, context.secretOf(args.image)));
 		try {
 			const tree = imageTree(image);
 			const resolved = resolvePath(tree, args.path, {followLast: !args.long});

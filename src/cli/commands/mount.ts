@@ -6,7 +6,7 @@ import {type Context, defineCommand} from '../command.ts';
 import {isBackground, tellForeground} from '../background.ts';
 import {runInBackground} from '../detach.ts';
 import {ExitCode, exitCodeOf} from '../exit-code.ts';
-import {imageOperand, openingOptions, openOptions} from '../options.ts';
+import {imageOperand, onlyImage, openingOptions, openOptions} from '../options.ts';
 import {flush, note, outLine} from '../output.ts';
 import {safe} from '../render/error.ts';
 import {formatSize} from '../render/size.ts';
@@ -41,9 +41,10 @@ export const mountCommand = defineCommand({
 				'allow-other': {type: 'boolean', default: false, describe: 'let other users in'},
 				...openingOptions,
 			}),
+	images: args => onlyImage(args),
 	async run(args, context) {
-		if (args.detach && !isBackground()) return runInBackground(context);
-		const image = openImage(args.image, openOptions(args));
+		if (args.detach && !isBackground()) return runInBackground(context, [args.image]);
+		const image = openImage(args.image, openOptions(args, context.secretOf(args.image)));
 		let mounted: Mounted;
 		try {
 			mounted = await mountImage(image, args.directory, {

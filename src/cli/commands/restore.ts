@@ -6,7 +6,7 @@ import {restore, type RestoreResult} from '../../restore/restore.ts';
 import type {DeviceDescription} from '../../restore/target.ts';
 import {defineCommand} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, jsonOption, openingOptions, openOptions, progressOption} from '../options.ts';
+import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
 import {note, outLine} from '../output.ts';
 import {safe, withoutVolume, withPlace} from '../render/error.ts';
 import {outJson} from '../render/json.ts';
@@ -31,6 +31,7 @@ export const restoreCommand = defineCommand({
 				describe: 'the block device to overwrite, or the raw file to write',
 			})
 			.options({
+				...openingOptions,
 				yes: {type: 'boolean', alias: 'y', default: false, describe: 'overwrite a device without asking'},
 				force: {type: 'boolean', alias: 'f', default: false, describe: 'replace an existing file'},
 				differences: {
@@ -61,13 +62,13 @@ export const restoreCommand = defineCommand({
 				},
 				...jsonOption,
 				...progressOption,
-				...openingOptions,
 			}),
+	images: args => onlyImage(args),
 	async run(args, context) {
 		const {image, target, yes, force, differences, verify, zeroFree, zeroUnreadable, keepGoing, keepGpt} = args;
 		const result = await context.withProgress(onProgress =>
 			restore(image, target, {
-				...openOptions(args),
+				...openOptions(args, context.secretOf(image)),
 				force,
 				differences,
 				verify,

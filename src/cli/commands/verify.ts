@@ -1,13 +1,14 @@
 import type {Finding} from '../../core/disk.ts';
-import type {SerializedError} from '../../core/error.ts';
-import {openImage} from '../../image/image.ts';
+import {DiskError, type SerializedError} from '../../core/error.ts';
+import {openToVerify} from '../../verify/open.ts';
 import {verifyImage, type VerifyReport} from '../../verify/verify.ts';
 import type {VolumeReport} from '../../verify/volume.ts';
-import {defineCommand} from '../command.ts';
+import {defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, jsonOption, openingOptions, openOptions, progressOption} from '../options.ts';
+import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
 import {outLine} from '../output.ts';
 import {colour} from '../render/colour.ts';
+import {damageJson, renderDamage} from '../render/damage.ts';
 import {safe, withoutVolume, withPlace} from '../render/error.ts';
 import {outJson} from '../render/json.ts';
 import {formatCount, formatNumberOf, formatSize} from '../render/size.ts';
@@ -16,24 +17,42 @@ export const verify = defineCommand({
 	interruptible: true,
 	examples: [
 		['verify disk.vhdx', 'all checksums, tables and directories'],
+		['verify disk.tint --fast', 'only the checksums of what is stored: is the file as it was written?'],
 		['verify disk.vhdx --files', 'the content of every file as well'],
 	],
 	build: yargs =>
 		yargs.positional('image', imageOperand).options({
+			full: {
+				type: 'boolean',
+				describe: 'read all content, compare it with its hashes, and look into every volume; the default',
+			},
+			fast: {
+				type: 'boolean',
+				conflicts: 'full',
+				describe: 'compare what is stored with its checksums, and no more; in full where there are none',
+			},
+			workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
 			files: {type: 'boolean', default: false, describe: 'read the content of every file as well'},
 			...jsonOption,
 			...progressOption,
 			...openingOptions,
 		}),
+	images: args => onlyImage(args),
 	async run(args, context) {
-		const image = openImage(args.image, openOptions(args));
+		const image = openToVerify(args.image, openOptions(args, context.secretOf(args.image)));
 		try {
 			const report = await context.withProgress(onProgress =>
-				verifyImage(image, {files: args.files, onProgress, signal: context.signal}),
+				verifyImage(image, {
+					files: args.files,
+					depth: args.fast === true ? 'fast' : 'full',
+					...(args.workers !== undefined && {workers: atLeastOne(args.workers)}),
+					onProgress,
+					signal: context.signal,
+				}),
 			);
 			const findings = [
-				...image.findings.map(finding => ({volume: null, ...finding})),
-				...image.volumes.flatMap(({number, findings: own}) => own.map(finding => ({volume: number, ...finding}))),
+				...[...image.findings, ...report.findings].map(finding => placed(null, finding)),
+				...image.volumes.flatMap(({number, findings: own}) => own.map(finding => placed(number, finding))),
 			];
 			if (args.json) outJson(describe(args.image, image.disk.size, report, findings));
 			else for (const line of render(args.image, report, findings)) outLine(line);
@@ -44,18 +63,27 @@ export const verify = defineCommand({
 	},
 });
 
+/** Ranges and findings shown; JSON has more. */
+const MOST_LINES = 50;
+
 type PlacedFinding = Finding & {readonly volume: number | null};
 
 function describe(image: string, size: number, report: VerifyReport, findings: readonly PlacedFinding[]) {
-	const {good, volumes, ...rest} = report;
+	const {good, volumes, proven = null, damage, ...rest} = report;
 	return {
 		image,
 		good,
 		size,
 		...rest,
+		proven,
+		damage: damageJson(damage),
 		volumes: volumes.map(volume => withNulls(volume)),
 		findings,
 	};
+}
+
+function placed(volume: number | null, {code, severity, message}: Finding): PlacedFinding {
+	return {volume, code, severity, message};
 }
 
 /** JSON has no undefined: a member that is promised is there. */
@@ -65,25 +93,66 @@ function withNulls(volume: VolumeReport) {
 }
 
 function render(image: string, report: VerifyReport, findings: readonly PlacedFinding[]): string[] {
-	const {good, read, unreadable, unreadableBytes, unreadableCount, volumes, seconds} = report;
-	const verdict = good ? colour.green('good') : colour.red('damaged');
-	const lines = [`${safe(image)}: ${verdict}, read ${formatSize(read)} in ${seconds.toFixed(1)} s`];
-	for (const {severity, message, volume} of findings) {
+	const {good, depth, proven, damage, unreadable, unreadableBytes, unreadableCount, volumes} = report;
+	const verdict = good
+		? colour.green('good')
+		: isFaithful(report, findings)
+			? colour.yellow(FAITHFUL)
+			: colour.red('damaged');
+	const lines = [`${safe(image)}: ${verdict}, ${extent(report)}`];
+	if (proven !== undefined) lines.push(`  the content is proven to be that of content id ${proven}`);
+	for (const {severity, message, volume} of findings.slice(0, MOST_LINES)) {
 		lines.push(`  ${severity}: ${volume === null ? '' : `volume ${volume}: `}${safe(message)}`);
 	}
-	for (const {position, length, volumes: touched, error} of unreadable) {
+	if (findings.length > MOST_LINES) {
+		lines.push(`  and ${formatNumberOf(findings.length - MOST_LINES, 'more finding', 'more findings')}`);
+	}
+	for (const {position, length, volumes: touched, error} of unreadable.slice(0, MOST_LINES)) {
 		const where = touched.length === 0 ? '' : ` of volume ${touched.join(', ')}`;
 		lines.push(
 			`  bytes ${formatCount(position)} to ${formatCount(position + length - 1)}${where}: ${describeError(error)}`,
 		);
 	}
 	if (unreadableCount > 0) {
-		const more = unreadableCount - unreadable.length;
+		const more = unreadableCount - Math.min(unreadable.length, MOST_LINES);
 		if (more > 0) lines.push(`  and ${formatNumberOf(more, 'more range', 'more ranges')}`);
 		lines.push(`  unreadable in all: ${formatSize(unreadableBytes)}`);
 	}
-	for (const volume of volumes) lines.push(...renderVolume(volume));
+	if (damage !== undefined) {
+		lines.push('what is hit:', ...renderDamage(damage, 'damaged'));
+		const option = unreadable.every(isOfSource) ? '--zero-unreadable' : '--keep-going';
+		lines.push(`  all else can be read, and restored with tintype restore ${option}`);
+	}
+	if (depth === 'full' && volumes.length > 0) {
+		if (damage !== undefined) lines.push('volumes:');
+		for (const volume of volumes) lines.push(...renderVolume(volume));
+	}
 	return lines;
+}
+
+const FAITHFUL = 'as it was written, but parts of the source could not be read';
+
+/** Whether the image holds all that it was given. */
+function isFaithful({unreadable, volumes}: VerifyReport, findings: readonly PlacedFinding[]): boolean {
+	return (
+		unreadable.every(isOfSource) &&
+		findings.every(({severity}) => severity !== 'damage') &&
+		volumes.every(({error, problemCount}) => error === undefined && problemCount === 0)
+	);
+}
+
+function isOfSource({error}: {readonly error: SerializedError}): boolean {
+	return error.code === 'disk/unreadable';
+}
+
+function extent({depth, read, seconds}: VerifyReport): string {
+	const time = `in ${seconds.toFixed(1)} s`;
+	return depth === 'fast' ? `all checksums compared ${time}` : `read ${formatSize(read)} ${time}`;
+}
+
+function atLeastOne(workers: number): number {
+	if (Number.isSafeInteger(workers) && workers >= 1) return workers;
+	throw new DiskError('invalid', 'cli/number', '--workers takes a whole number, at least 1');
 }
 
 function renderVolume({

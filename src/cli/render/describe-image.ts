@@ -41,7 +41,7 @@ export interface VolumeDescription {
 	readonly findings: readonly Finding[];
 }
 
-export function describeImage(path: string, image: Image): ImageDescription {
+export function describeImage(path: string, image: Image, details: readonly Fact[] = []): ImageDescription {
 	const {disk, table, recipe} = image;
 	const {variant, facts} = disk.describe();
 	const title = ALL_FORMATS.find(format => format.name === disk.format)?.title ?? disk.format;
@@ -52,7 +52,7 @@ export function describeImage(path: string, image: Image): ImageDescription {
 		size: disk.size,
 		sectorSize: disk.sectorSize,
 		files: files.map(({path: name, size}) => ({path: name, size})),
-		facts,
+		facts: [...facts, ...details],
 		partitionTable: {scheme: table.scheme, identifier: table.identifier},
 		volumes: image.volumes.map(describeVolume),
 		findings: image.findings,

@@ -1,5 +1,6 @@
 import type {Fact, Finding} from '../../core/disk.ts';
 import {colour} from './colour.ts';
+import {contentIdMeaning} from './content-id.ts';
 import type {ImageDescription, VolumeDescription} from './describe-image.ts';
 import {safe, withoutVolume, withPlace} from './error.ts';
 import {formatCount, formatExactSize, formatSize} from './size.ts';
@@ -13,7 +14,7 @@ export function renderImage(image: ImageDescription): string[] {
 		['format', `${format.title} (${format.name}${variant})`],
 		['size', formatExactSize(image.size)],
 		['sector size', `${image.sectorSize} bytes`],
-		...image.facts.map((fact): [string, string] => [fact.title, formatFact(fact)]),
+		...image.facts.map((fact): [string, string] => [fact.title, valueOf(fact, image.facts)]),
 		...fileFacts(image),
 		['partition table', tableTitle(partitionTable)],
 	];
@@ -29,6 +30,12 @@ export function renderImage(image: ImageDescription): string[] {
 
 function indented([title, value]: [string, string]): string[] {
 	return [`  ${title}`, safe(value)];
+}
+
+/** A content id says of what it is one. */
+function valueOf(fact: Fact, facts: readonly Fact[]): string {
+	const meaning = fact.key === 'contentId' ? contentIdMeaning(facts) : undefined;
+	return meaning === undefined ? formatFact(fact) : `${formatFact(fact)} (${meaning})`;
 }
 
 export function formatFact({value, unit}: Fact): string {

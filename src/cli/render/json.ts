@@ -1,8 +1,12 @@
 import {out} from '../output.ts';
 
 /** One object, indented, since people read it too. */
+export function jsonText(value: unknown): string {
+	return JSON.stringify(value, undefined, '\t');
+}
+
 export function outJson(value: unknown): void {
-	out(`${JSON.stringify(value, undefined, '\t')}\n`);
+	out(`${jsonText(value)}\n`);
 }
 
 /** An array whose members are written as they come; each stands in a line of its own. */

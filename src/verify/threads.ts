@@ -1,0 +1,84 @@
+import type {Worker} from 'node:worker_threads';
+import {newSharedQueue, openQueue} from '../convert/queue.ts';
+import {CONTENT_TREE_SIZE, contentTree} from '../core/codecs/content-id.ts';
+import {deserializeError, serializeError} from '../core/error.ts';
+import type {ImageRecipe} from '../core/recipe.ts';
+import {startWorker} from '../core/start-worker.ts';
+import {PIECE} from './content.ts';
+import type {ContentReport, ContentTask} from './content.worker.ts';
+import {type DamagedRun, joinRuns} from './damage-list.ts';
+
+const PROGRESS_MILLISECONDS = 100;
+
+export interface ThreadsOptions {
+	readonly workers: number;
+	/** Called with the position reached, a few times a second. */
+	readonly onPosition: (position: number) => void;
+	readonly signal: AbortSignal | undefined;
+}
+
+/** What verifying all content came to. */
+export interface VerifiedContent {
+	/** Of the content tree; of no meaning where anything is damaged. */
+	readonly root: Uint8Array;
+	readonly read: number;
+	readonly damage: readonly DamagedRun[];
+	/** Damaged bytes beyond what the list holds. */
+	readonly forgotten: number;
+}
+
+export async function verifyInThreads(
+	recipe: ImageRecipe,
+	size: number,
+	{workers, onPosition, signal}: ThreadsOptions,
+): Promise<VerifiedContent> {
+	const shared = newSharedQueue(size, PIECE, workers);
+	const queue = openQueue(shared);
+	const tree = new SharedArrayBuffer(CONTENT_TREE_SIZE);
+	const task: ContentTask = {recipe, queue: shared, tree};
+	const abort = () => queue.abort();
+	const timer = setInterval(() => onPosition(queue.position), PROGRESS_MILLISECONDS);
+	signal?.addEventListener('abort', abort);
+	try {
+		signal?.throwIfAborted();
+		const reports = await Promise.all(Array.from({length: workers}, () => run(task, abort)));
+		const failed = reports.find(report => report.kind === 'failed');
+		if (failed !== undefined) throw deserializeError(failed.error);
+		signal?.throwIfAborted();
+		const done = reports.filter(report => report.kind === 'done');
+		return {
+			root: contentTree(new Uint8Array(tree)).finish(size),
+			read: done.reduce((sum, {read}) => sum + read, 0),
+			damage: joinRuns(done.map(({damage}) => damage)),
+			forgotten: done.reduce((sum, {forgotten}) => sum + forgotten, 0),
+		};
+	} finally {
+		clearInterval(timer);
+		signal?.removeEventListener('abort', abort);
+	}
+}
+
+/** Resolves when the thread has ended. One that dies, or cannot be started, takes the others with it. */
+async function run(task: ContentTask, abort: () => void): Promise<ContentReport> {
+	function failed(error: unknown): ContentReport {
+		abort();
+		return {kind: 'failed', error: serializeError(error)};
+	}
+	return new Promise(resolve => {
+		let report: ContentReport | undefined;
+		let worker: Worker;
+		try {
+			worker = startWorker('./content.worker.ts', import.meta.url, {workerData: task});
+		} catch (error) {
+			resolve(failed(error));
+			return;
+		}
+		worker.on('message', (message: ContentReport) => {
+			report = message;
+		});
+		worker.on('error', error => {
+			report ??= failed(error);
+		});
+		worker.on('exit', () => resolve(report ?? failed(new Error('a verifying thread ended without a word'))));
+	});
+}
