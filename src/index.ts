@@ -73,6 +73,7 @@ export {merge, type MergeOptions, type MergeResult} from './merge/merge.ts';
 export {repair, type RepairOptions, type RepairResult} from './repair/repair.ts';
 export {restore, type RestoreOptions, type RestoreProgress, type RestoreResult} from './restore/restore.ts';
 export type {DamagedFile, DamageReport, LostPath, VolumeDamage} from './damage/explain.ts';
+export {type LockedReport, verifyLocked, type VerifyLockedOptions} from './verify/locked.ts';
 export {openToVerify} from './verify/open.ts';
 export {type UnreadableRange, verifyImage, type VerifyOptions, type VerifyReport} from './verify/verify.ts';
 export type {Problem as VolumeProblem, VolumeReport} from './verify/volume.ts';

@@ -29,7 +29,7 @@ export function* checkImage(image: TintImage, map: boolean, listener: CheckListe
 	const entries = map ? chunks * REFERENCE_SIZE : 0;
 	const progress: Progress = {position: 0, total: root.fileSize + entries};
 	const known = frameSet(map ? root.nextFrame : 0);
-	const scan = scanFrames(image, finding => listener.finding(finding), {
+	const scan = scanFrames({...image, end: root.fileSize}, finding => listener.finding(finding), {
 		whole(position, facts) {
 			if (map && facts.type === FrameType.chunk) known.add(position, checkOf(image, facts));
 		},

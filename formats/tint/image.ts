@@ -6,25 +6,23 @@ import {type ChainFile, openChain} from './chain.ts';
 import {MAX_FILE_TABLE, readFileTable} from './file-table.ts';
 import {readTable} from './frame.ts';
 import {type FrameOpener, frameOpener} from './frame-cipher.ts';
-import {type Geometry, hasMagic, isEncrypted, readHeader, requireSupported, SUPPORTED_IN_ROOT} from './header.ts';
+import {readFront} from './front.ts';
+import {type Geometry, hasMagic, isEncrypted, requireSupported, SUPPORTED_IN_ROOT} from './header.ts';
 import {wrongKey} from './key-table.ts';
 import {
 	BLOCK,
 	CHAINED,
 	ChunkState,
 	FIRST_FRAME,
-	FIRST_READ,
 	FRAME_MAGIC,
 	FrameType,
-	Header,
 	MAX_METADATA,
 	REFERENCE_SIZE,
 	ROOT_SLOTS,
-	STREAMED,
 } from './layout.ts';
 import {type Metadata, readMetadata} from './metadata.ts';
 import {type PageOpener, type PageTree, pageTree} from './page-tree.ts';
-import {readSlot, type RootFront, rootRecord, type RootRecord, type SlotResult} from './root.ts';
+import {type RootFront, rootRecord, type RootRecord, type SlotResult} from './root.ts';
 import {type ImageCipher, unlockImage} from './unlock.ts';
 
 /** An opened file, before it is looked at as a disk. */
@@ -66,30 +64,7 @@ export function openImage(
 	context: Pick<OpenContext, 'openRelated' | 'warn' | 'secret'>,
 	allowed = 0n,
 ): TintImage {
-	if (file.size < FIRST_FRAME) {
-		throw corrupt('tint/truncated', `the file has ${file.size} bytes; the shortest image has ${FIRST_FRAME}`);
-	}
-	const start = new Uint8Array(Math.min(FIRST_READ, file.size));
-	file.readAt(0, start);
-	const source = startingWith(start, file);
-	let header: Geometry | undefined;
-	let headerError: DiskError | undefined;
-	try {
-		header = readHeader(start.subarray(0, Header.size), 0);
-	} catch (error) {
-		if (!(error instanceof DiskError) || error.family !== 'corrupt') throw error;
-		headerError = error;
-	}
-	const slots: SlotResult[] = ROOT_SLOTS.map(at => readSlot(start.subarray(at, at + BLOCK), at));
-	const empty = slots.every(slot => slot.front === undefined && slot.error === undefined);
-	// Where the header is lost as well, empty slots may mean either.
-	const streamed = header === undefined ? empty : (header.incompatible & STREAMED) !== 0n;
-	if (streamed) {
-		const end = new Uint8Array(BLOCK);
-		source.readAt(source.size - BLOCK, end);
-		slots.push(readSlot(end, source.size - BLOCK));
-	}
-	const fronts = rootsOf(slots, header, headerError, source);
+	const {source, slots, fronts, headerError} = readFront(file);
 	const [{geometry: outside}] = fronts;
 	const keys = keysOf(source, fronts, context);
 	const root = newestRoot(slots, keys?.masterKey, context.secret);
@@ -139,47 +114,6 @@ export function openImage(
 	};
 }
 
-/** A file of which the first bytes are at hand already. */
-function startingWith(start: Uint8Array, file: ByteSource): ByteSource {
-	return {
-		...file,
-		readAt(position, target) {
-			const end = position + target.length;
-			if (end <= start.length) target.set(start.subarray(position, end));
-			else file.readAt(position, target);
-		},
-	};
-}
-
-/** The roots that are whole and of this image, newest first; there is one at least. */
-function rootsOf(
-	slots: SlotResult[],
-	header: Geometry | undefined,
-	headerError: DiskError | undefined,
-	source: ByteSource,
-): RootFront[] {
-	const unsupported = slots.find(({error}) => error?.family === 'unsupported');
-	if (unsupported?.error !== undefined) throw unsupported.error;
-	slots.sort((a, b) => (b.front?.sequence ?? 0) - (a.front?.sequence ?? 0));
-	const geometry = header ?? slots[0].front?.geometry;
-	const fronts: RootFront[] = [];
-	for (const [index, {position, block, front}] of slots.entries()) {
-		if (front === undefined || geometry === undefined) continue;
-		if (sameGeometry(geometry, front.geometry)) fronts.push(front);
-		else {
-			const wrong = corrupt('tint/root-image', 'a root record belongs to another image', {position});
-			slots[index] = {position, block, error: wrong};
-		}
-	}
-	if (fronts.length > 0) return fronts;
-	const failure = headerError ?? slots.find(slot => slot.error !== undefined)?.error;
-	if (failure !== undefined) throw failure;
-	throw new DiskError('corrupt', 'tint/no-root', 'the image was never finished: it has no root record', {
-		where: {file: source.name, position: BLOCK},
-		hint: 'writing it was interrupted; write it again',
-	});
-}
-
 /** Whoever has a key means an encrypted image: another one in its place must not pass. */
 function keysOf(
 	source: ByteSource,
@@ -223,19 +157,6 @@ function pageOpenerOf(source: ByteSource, files: readonly ChainFile[], rootOpene
 		if (file?.opener !== undefined && file.source === source) return file.opener;
 		throw corrupt('tint/file-number', `a page is said to lie in file ${number}, which is not this one`);
 	};
-}
-
-function sameGeometry(a: Geometry, b: Geometry): boolean {
-	return (
-		a.imageId.every((byte, index) => byte === b.imageId[index]) &&
-		a.incompatible === b.incompatible &&
-		a.size === b.size &&
-		a.chunkSize === b.chunkSize &&
-		a.logicalSectorSize === b.logicalSectorSize &&
-		a.physicalSectorSize === b.physicalSectorSize &&
-		a.pageEntries === b.pageEntries &&
-		a.created === b.created
-	);
 }
 
 function report(

@@ -113,6 +113,11 @@ export function* walkFrames(
 /** The code of damage that loses nothing. */
 export const PADDING = 'tint/padding';
 
+export interface ScannedFile extends Pick<TintImage, 'source' | 'geometry'> {
+	/** Where the frames that count end. */
+	readonly end: number;
+}
+
 /** Frames that were found whole, to which references are compared. */
 export interface FrameListener {
 	whole(position: number, facts: FrameFacts): void;
@@ -123,7 +128,7 @@ export interface FrameListener {
  * frame, padding included. Every byte is under a checksum or must be zero. Returns the frames that are whole.
  */
 export function* scanFrames(
-	{source, geometry, root}: Pick<TintImage, 'source' | 'geometry' | 'root'>,
+	{source, geometry, end}: ScannedFile,
 	report: (finding: Finding) => void,
 	listener?: FrameListener,
 ): Generator<number, number, void> {
@@ -167,7 +172,7 @@ export function* scanFrames(
 		if (streamed) attempt(() => requireZero(read(position), position));
 		else attempt(() => checkRoot(read(position), position));
 	}
-	yield* walkFrames(source, FIRST_FRAME, root.fileSize, imageId, {
+	yield* walkFrames(source, FIRST_FRAME, end, imageId, {
 		frame(position, facts, _, error) {
 			if (error === undefined) frames++;
 			else damage(error);

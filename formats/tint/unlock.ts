@@ -39,10 +39,21 @@ export function unlockImage(
 	}
 	const keys = newestKeys(source, fronts, warn);
 	const {masterKey} = unlock(keys, secret);
-	for (const {error} of keys.problems) {
+	reportProblems(keys, warn);
+	return {masterKey, keys};
+}
+
+/** The key table, for those who have no key. */
+export function readKeys(source: ByteSource, fronts: readonly RootFront[], warn: Warn): KeyTable {
+	const keys = newestKeys(source, fronts, warn);
+	reportProblems(keys, warn);
+	return keys;
+}
+
+function reportProblems({problems}: KeyTable, warn: Warn): void {
+	for (const {error} of problems) {
 		warn({code: error.code, severity: 'warning', message: `${error.message}; it is passed over`});
 	}
-	return {masterKey, keys};
 }
 
 function newestKeys(source: ByteSource, fronts: readonly RootFront[], warn: Warn): KeyTable {

@@ -46,7 +46,7 @@ export function verifyImage(image: TintImage, report: (finding: Finding) => void
 	let checkedChunks = 0;
 	let damaged = 0;
 	let whole = true;
-	const scan = scanFrames(image, finding => {
+	const scan = scanFrames({...image, end: root.fileSize}, finding => {
 		whole = false;
 		report(finding);
 	});

@@ -80,3 +80,13 @@ export const imageOperand = {
 export function onlyImage(args: OpeningArguments & {readonly image: string}): readonly ImageUse[] {
 	return [{path: args.image, options: openOptions(args)}];
 }
+
+/** Of commands that can tell something of an encrypted image without its secret. */
+export const withoutKeyOption = {
+	'without-key': {
+		type: 'boolean',
+		default: false,
+		conflicts: ['passphrase-file', 'key-file'],
+		describe: 'of an encrypted image: only what can be seen without its secret',
+	},
+} as const;

@@ -1,4 +1,4 @@
-import type {CreateRequest, Disk, Fact, Finding, OpenContext} from './disk.ts';
+import type {CreateRequest, Disk, DiskFacts, Fact, Finding, OpenContext} from './disk.ts';
 import type {DiskError} from './error.ts';
 import type {ByteSource} from './source.ts';
 
@@ -112,6 +112,13 @@ export interface Upkeep {
 	 * disk whether what it refers to is there, in all files of the chain.
 	 */
 	readonly check?: (disk: Disk, map: boolean, listener: CheckListener) => Steps<void>;
+	/**
+	 * For who keeps an encrypted image and has nothing that opens it: whether the file is as it was written. Throws
+	 * `key/unneeded` where it is not encrypted.
+	 */
+	readonly checkLocked?: (source: ByteSource, listener: Pick<CheckListener, 'finding'>) => Steps<void>;
+	/** What can be seen of an encrypted image without its secret. Throws `key/unneeded`. */
+	readonly describeLocked?: (source: ByteSource, context: OpenContext) => DiskFacts;
 	/** Undefined where this image records none. */
 	readonly hashes?: (disk: Disk) => RecordedHashes | undefined;
 	/** Opens what is there; a file that is missing is no reason to fail. */

@@ -1,12 +1,12 @@
 import {ALL_FORMATS} from '../../formats/index.ts';
 import {ALL_FILE_SYSTEMS} from '../../mount/filesystems/index.ts';
-import type {Disk, DiskFormat, Finding, OpenContext, RelatedReference, Secret} from '../core/disk.ts';
+import type {Disk, DiskFacts, DiskFormat, Finding, OpenContext, RelatedReference, Secret} from '../core/disk.ts';
 import {DiskError, located} from '../core/error.ts';
 import type {FileSystem} from '../core/file-system.ts';
 import type {Partition, PartitionTable} from '../core/partition-table.ts';
 import type {FileRecipe, ImageRecipe} from '../core/recipe.ts';
 import type {ByteSource} from '../core/source.ts';
-import type {Chain, Checkpoint, Found, Salvage, Steps} from '../core/upkeep.ts';
+import type {Chain, CheckListener, Checkpoint, Found, Salvage, Steps} from '../core/upkeep.ts';
 import {checked} from '../core/sources/checked.ts';
 import {closeFiles, fileSource} from '../core/sources/file.ts';
 import {windowSource} from '../core/sources/window.ts';
@@ -139,6 +139,30 @@ export function openRuin(path: string, options: OpenImageOptions = {}): OpenedRu
 		search: format.upkeep?.salvage?.(source, context),
 		file: gate.file,
 	}));
+}
+
+/** An encrypted image that nothing opens. */
+export interface LockedImage extends Disposable {
+	readonly format: DiskFormat;
+	/** Undefined where the format shows nothing. */
+	describe(): DiskFacts | undefined;
+	/** Undefined where the format can check nothing. */
+	readonly check: ((listener: Pick<CheckListener, 'finding'>) => Steps<void>) | undefined;
+	readonly findings: readonly Finding[];
+	readonly file: FileRecipe;
+}
+
+/** Opens an encrypted image without its secret, for what can be told without one. */
+export function openLocked(path: string, options: OpenImageOptions = {}): LockedImage {
+	return throughGate(path, options, (format, source, context, gate) => {
+		const {checkLocked, describeLocked} = format.upkeep ?? {};
+		return {
+			format,
+			describe: () => describeLocked?.(source, context),
+			check: checkLocked && (listener => checkLocked(source, listener)),
+			file: gate.file,
+		};
+	});
 }
 
 /** Opens a file and whatever `open` asks for; disposing of the result closes them. */

@@ -1,11 +1,20 @@
 import type {Finding} from '../../core/disk.ts';
 import {DiskError, type SerializedError} from '../../core/error.ts';
+import {type LockedReport, verifyLocked} from '../../verify/locked.ts';
 import {openToVerify} from '../../verify/open.ts';
 import {verifyImage, type VerifyReport} from '../../verify/verify.ts';
 import type {VolumeReport} from '../../verify/volume.ts';
 import {defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
-import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
+import {
+	imageOperand,
+	jsonOption,
+	onlyImage,
+	openingOptions,
+	openOptions,
+	progressOption,
+	withoutKeyOption,
+} from '../options.ts';
 import {outLine} from '../output.ts';
 import {colour} from '../render/colour.ts';
 import {damageJson, renderDamage} from '../render/damage.ts';
@@ -19,6 +28,7 @@ export const verify = defineCommand({
 		['verify disk.vhdx', 'all checksums, tables and directories'],
 		['verify disk.tint --fast', 'only the checksums of what is stored: is the file as it was written?'],
 		['verify disk.vhdx --files', 'the content of every file as well'],
+		['verify secret.tint --without-key', 'is an encrypted file as it was written? for those who only keep it'],
 	],
 	build: yargs =>
 		yargs.positional('image', imageOperand).options({
@@ -36,9 +46,18 @@ export const verify = defineCommand({
 			...jsonOption,
 			...progressOption,
 			...openingOptions,
+			...withoutKeyOption,
 		}),
-	images: args => onlyImage(args),
+	images: args => (args.withoutKey ? [] : onlyImage(args)),
 	async run(args, context) {
+		if (args.withoutKey) {
+			const report = await context.withProgress(onProgress =>
+				verifyLocked(args.image, {...openOptions(args, undefined), onProgress, signal: context.signal}),
+			);
+			if (args.json) outJson({image: args.image, ...report});
+			else for (const line of renderLocked(args.image, report)) outLine(line);
+			return report.good ? ExitCode.good : ExitCode.found;
+		}
 		const image = openToVerify(args.image, openOptions(args, context.secretOf(args.image)));
 		try {
 			const report = await context.withProgress(onProgress =>
@@ -62,6 +81,15 @@ export const verify = defineCommand({
 		}
 	},
 });
+
+function renderLocked(image: string, {good, findings, findingCount, seconds}: LockedReport): string[] {
+	const verdict = good ? colour.green('as it was written') : colour.red('damaged');
+	const lines = [`${safe(image)}: ${verdict}, all checksums compared without a key in ${seconds.toFixed(1)} s`];
+	for (const {severity, message} of findings.slice(0, MOST_LINES)) lines.push(`  ${severity}: ${safe(message)}`);
+	const more = findingCount - Math.min(findings.length, MOST_LINES);
+	if (more > 0) lines.push(`  and ${formatNumberOf(more, 'more finding', 'more findings')}`);
+	return lines;
+}
 
 /** Ranges and findings shown; JSON has more. */
 const MOST_LINES = 50;

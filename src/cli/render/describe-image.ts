@@ -1,7 +1,7 @@
 import {ALL_FORMATS} from '../../../formats/index.ts';
 import type {Fact, Finding} from '../../core/disk.ts';
 import {DiskError, serializeError, type SerializedError} from '../../core/error.ts';
-import type {Image, Volume} from '../../image/image.ts';
+import type {Image, LockedImage, Volume} from '../../image/image.ts';
 
 /** What `tintype info --json` prints; the shape is promised in docs/json.md. */
 export interface ImageDescription {
@@ -16,6 +16,9 @@ export interface ImageDescription {
 	readonly volumes: readonly VolumeDescription[];
 	readonly findings: readonly Finding[];
 }
+
+/** What `tintype info --without-key --json` prints. */
+export type LockedDescription = Pick<ImageDescription, 'image' | 'format' | 'files' | 'facts' | 'findings'>;
 
 export interface VolumeDescription {
 	readonly number: number;
@@ -56,6 +59,22 @@ export function describeImage(path: string, image: Image, details: readonly Fact
 		partitionTable: {scheme: table.scheme, identifier: table.identifier},
 		volumes: image.volumes.map(describeVolume),
 		findings: image.findings,
+	};
+}
+
+export function describeLocked(path: string, locked: LockedImage): LockedDescription {
+	const {format, file} = locked;
+	const described = locked.describe();
+	if (described === undefined) {
+		throw new DiskError('unsupported', 'info/locked', `${format.title} has no encrypted images`, {where: {file: path}});
+	}
+	const {variant, facts} = described;
+	return {
+		image: path,
+		format: {name: format.name, title: format.title, ...(variant !== undefined && {variant})},
+		files: file.parts.map(({path: name, size}) => ({path: name, size})),
+		facts,
+		findings: locked.findings,
 	};
 }
 

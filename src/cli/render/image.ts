@@ -1,7 +1,7 @@
 import type {Fact, Finding} from '../../core/disk.ts';
 import {colour} from './colour.ts';
 import {contentIdMeaning} from './content-id.ts';
-import type {ImageDescription, VolumeDescription} from './describe-image.ts';
+import type {ImageDescription, LockedDescription, VolumeDescription} from './describe-image.ts';
 import {safe, withoutVolume, withPlace} from './error.ts';
 import {formatCount, formatExactSize, formatSize} from './size.ts';
 import {renderTable} from './table.ts';
@@ -28,6 +28,19 @@ export function renderImage(image: ImageDescription): string[] {
 	return lines;
 }
 
+/** What `tintype info --without-key` shows. */
+export function renderLocked(image: LockedDescription): string[] {
+	const {format, facts, findings} = image;
+	const rows: [string, string][] = [
+		['format', `${format.title} (${format.name}, ${format.variant ?? 'encrypted'})`],
+		...facts.map((fact): [string, string] => [fact.title, formatFact(fact)]),
+		...fileFacts(image),
+	];
+	const lines = [colour.bold(safe(image.image)), ...renderTable([{title: ''}, {title: ''}], rows.map(indented))];
+	if (findings.length > 0) lines.push('', ...findings.map(finding => renderNote('', finding)));
+	return lines;
+}
+
 function indented([title, value]: [string, string]): string[] {
 	return [`  ${title}`, safe(value)];
 }
@@ -44,7 +57,7 @@ export function formatFact({value, unit}: Fact): string {
 	return value;
 }
 
-function fileFacts({files}: ImageDescription): [string, string][] {
+function fileFacts({files}: Pick<ImageDescription, 'files'>): [string, string][] {
 	if (files.length === 1) return [['file size', formatExactSize(files[0]?.size ?? 0)]];
 	return files.map(({path, size}, index) => [`file ${index + 1}`, `${path}, ${formatSize(size)}`]);
 }
