@@ -1,10 +1,8 @@
 import {fstatSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
-import type {Worker} from 'node:worker_threads';
 import type {CreateRequest, DiskCreator, DiskFormat, Fact, Finding, ResumedPlan, WriterPlan} from '../core/disk.ts';
-import {DiskError, deserializeError, serializeError} from '../core/error.ts';
+import {DiskError, deserializeError} from '../core/error.ts';
 import type {OpenedFile} from '../core/recipe.ts';
-import {startWorker} from '../core/start-worker.ts';
 import type {OpenedDisk} from '../image/image.ts';
 import type {CaptureView} from './capture-view.ts';
 import {compareIds, type ContentIds} from './compare-ids.ts';
@@ -14,6 +12,7 @@ import {createOutput} from './output-file.ts';
 import {newSharedQueue, openQueue} from './queue.ts';
 import {filesOf} from './source-facts.ts';
 import {takeUp, unreadableIn} from './take-up.ts';
+import {runWorker} from '../work/run-worker.ts';
 
 /** How a conversion runs, whatever it converts. */
 export interface ConversionOptions {
@@ -273,7 +272,11 @@ async function runWorkers(
 	signal?.addEventListener('abort', onStop);
 	try {
 		signal?.throwIfAborted();
-		const reports = await Promise.all(Array.from({length: count}, () => run(task, onAbort)));
+		const reports = await Promise.all(
+			Array.from({length: count}, () =>
+				runWorker<ConvertReport>('./convert.worker.ts', import.meta.url, task, onAbort),
+			),
+		);
 		const failed = reports.find(report => report.kind === 'failed');
 		if (failed !== undefined) throw deserializeError(failed.error);
 		const done = reports.find(report => report.kind === 'done' && report.facts !== undefined);
@@ -288,29 +291,4 @@ async function runWorkers(
 		clearInterval(timer);
 		signal?.removeEventListener('abort', onStop);
 	}
-}
-
-/** Resolves when the thread has ended. One that dies, or cannot be started, takes the others with it. */
-async function run(task: ConvertTask, abort: () => void): Promise<ConvertReport> {
-	function failed(error: unknown): ConvertReport {
-		abort();
-		return {kind: 'failed', error: serializeError(error)};
-	}
-	return new Promise(resolve => {
-		let report: ConvertReport | undefined;
-		let worker: Worker;
-		try {
-			worker = startWorker('./convert.worker.ts', import.meta.url, {workerData: task});
-		} catch (error) {
-			resolve(failed(error));
-			return;
-		}
-		worker.on('message', (message: ConvertReport) => {
-			report = message;
-		});
-		worker.on('error', error => {
-			report ??= failed(error);
-		});
-		worker.on('exit', () => resolve(report ?? failed(new Error('a conversion thread ended without a word'))));
-	});
 }

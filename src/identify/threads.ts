@@ -1,11 +1,10 @@
-import type {Worker} from 'node:worker_threads';
 import {newSharedQueue, openQueue} from '../convert/queue.ts';
 import {CONTENT_TREE_SIZE, contentTree} from '../core/codecs/content-id.ts';
-import {deserializeError, serializeError} from '../core/error.ts';
+import {deserializeError} from '../core/error.ts';
 import type {ImageRecipe} from '../core/recipe.ts';
-import {startWorker} from '../core/start-worker.ts';
 import type {IdentifyReport, IdentifyTask} from './identify.worker.ts';
 import {type HashOptions, PIECE} from './piece.ts';
+import {runWorker} from '../work/run-worker.ts';
 
 const PROGRESS_MILLISECONDS = 100;
 
@@ -30,7 +29,11 @@ export async function hashInThreads(
 	const timer = setInterval(() => onPosition(queue.position), PROGRESS_MILLISECONDS);
 	signal?.addEventListener('abort', abort);
 	try {
-		const reports = await Promise.all(Array.from({length: workers}, () => run(task, abort)));
+		const reports = await Promise.all(
+			Array.from({length: workers}, () =>
+				runWorker<IdentifyReport>('./identify.worker.ts', import.meta.url, task, abort),
+			),
+		);
 		const failed = reports.find(report => report.kind === 'failed');
 		if (failed !== undefined) throw deserializeError(failed.error);
 		signal?.throwIfAborted();
@@ -40,29 +43,4 @@ export async function hashInThreads(
 		clearInterval(timer);
 		signal?.removeEventListener('abort', abort);
 	}
-}
-
-/** Resolves when the thread has ended. One that dies, or cannot be started, takes the others with it. */
-async function run(task: IdentifyTask, abort: () => void): Promise<IdentifyReport> {
-	function failed(error: unknown): IdentifyReport {
-		abort();
-		return {kind: 'failed', error: serializeError(error)};
-	}
-	return new Promise(resolve => {
-		let report: IdentifyReport | undefined;
-		let worker: Worker;
-		try {
-			worker = startWorker('./identify.worker.ts', import.meta.url, {workerData: task});
-		} catch (error) {
-			resolve(failed(error));
-			return;
-		}
-		worker.on('message', (message: IdentifyReport) => {
-			report = message;
-		});
-		worker.on('error', error => {
-			report ??= failed(error);
-		});
-		worker.on('exit', () => resolve(report ?? failed(new Error('a hashing thread ended without a word'))));
-	});
 }

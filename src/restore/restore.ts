@@ -1,11 +1,9 @@
-import type {Worker} from 'node:worker_threads';
 import {ALL_FILE_SYSTEMS} from '../../mount/filesystems/index.ts';
 import {type Disk, type Finding, newSpan, SpanKind} from '../core/disk.ts';
-import {DiskError, deserializeError, serializeError} from '../core/error.ts';
+import {DiskError, deserializeError} from '../core/error.ts';
 import type {Partition} from '../core/partition-table.ts';
 import type {OpenedFile} from '../core/recipe.ts';
 import type {ByteSource} from '../core/source.ts';
-import {startWorker} from '../core/start-worker.ts';
 import {errnoName} from '../core/system/libc.ts';
 import {openDisk, type OpenedDisk, type OpenImageOptions} from '../image/image.ts';
 import {readPartitionTable} from '../partitions/index.ts';
@@ -25,6 +23,7 @@ import {
 import {changes, refuseUnreadable, unfinished, withAdvice} from './explain.ts';
 import {rereadPartitions} from './system.ts';
 import {checkDevice, type DeviceDescription, isDeviceTarget, openFileTarget, type Target} from './target.ts';
+import {runWorker} from '../work/run-worker.ts';
 
 export interface RestoreOptions extends OpenImageOptions {
 	/** Replaces an existing file; with `differences` it is changed in place. */
@@ -229,7 +228,7 @@ async function write(
 		checkSectorSize(disk, target, warn);
 		move = options.keepGpt === true ? undefined : planMove(disk, target, warn);
 		const {differences = false, zeroFree = false, zeroUnreadable = false, keepGoing = false, verify = false} = options;
-		outcome = await runWorker(
+		outcome = await runTask(
 			{
 				recipe,
 				target: file,
@@ -301,16 +300,8 @@ function showPartitions({descriptor, name}: Target['file'], warn: (finding: Find
 	}
 }
 
-function failed(error: unknown): RestoreReport {
-	return {kind: 'failed', error: serializeError(error)};
-}
-
-/** Resolves when the thread has ended: until then it may still write. */
-async function runWorker(
-	task: RestoreTask,
-	total: number,
-	{signal, onProgress}: RestoreOptions,
-): Promise<WriteOutcome> {
+/** Runs the thread that restores; rejects with what it failed with. */
+async function runTask(task: RestoreTask, total: number, {signal, onProgress}: RestoreOptions): Promise<WriteOutcome> {
 	const state = openState(task.shared);
 	const tell = () => onProgress?.({position: Math.min(state.position, total), total});
 	const onAbort = () => state.abort();
@@ -318,23 +309,7 @@ async function runWorker(
 	signal?.addEventListener('abort', onAbort);
 	try {
 		signal?.throwIfAborted();
-		const report = await new Promise<RestoreReport>(resolve => {
-			let said: RestoreReport | undefined;
-			let worker: Worker;
-			try {
-				worker = startWorker('./restore.worker.ts', import.meta.url, {workerData: task});
-			} catch (error) {
-				resolve(failed(error));
-				return;
-			}
-			worker.on('message', (message: RestoreReport) => {
-				said = message;
-			});
-			worker.on('error', error => {
-				said ??= failed(error);
-			});
-			worker.on('exit', () => resolve(said ?? failed(new Error('the thread that restores ended without a word'))));
-		});
+		const report = await runWorker<RestoreReport>('./restore.worker.ts', import.meta.url, task);
 		if (report.kind === 'failed') throw deserializeError(report.error);
 		if (report.kind === 'aborted') {
 			signal?.throwIfAborted();

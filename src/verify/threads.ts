@@ -1,12 +1,11 @@
-import type {Worker} from 'node:worker_threads';
 import {newSharedQueue, openQueue} from '../convert/queue.ts';
 import {CONTENT_TREE_SIZE, contentTree} from '../core/codecs/content-id.ts';
-import {deserializeError, serializeError} from '../core/error.ts';
+import {deserializeError} from '../core/error.ts';
 import type {ImageRecipe} from '../core/recipe.ts';
-import {startWorker} from '../core/start-worker.ts';
 import {PIECE} from './content.ts';
 import type {ContentReport, ContentTask} from './content.worker.ts';
 import {type DamagedRun, joinRuns} from './damage-list.ts';
+import {runWorker} from '../work/run-worker.ts';
 
 const PROGRESS_MILLISECONDS = 100;
 
@@ -41,7 +40,11 @@ export async function verifyInThreads(
 	signal?.addEventListener('abort', abort);
 	try {
 		signal?.throwIfAborted();
-		const reports = await Promise.all(Array.from({length: workers}, () => run(task, abort)));
+		const reports = await Promise.all(
+			Array.from({length: workers}, () =>
+				runWorker<ContentReport>('./content.worker.ts', import.meta.url, task, abort),
+			),
+		);
 		const failed = reports.find(report => report.kind === 'failed');
 		if (failed !== undefined) throw deserializeError(failed.error);
 		signal?.throwIfAborted();
@@ -56,29 +59,4 @@ export async function verifyInThreads(
 		clearInterval(timer);
 		signal?.removeEventListener('abort', abort);
 	}
-}
-
-/** Resolves when the thread has ended. One that dies, or cannot be started, takes the others with it. */
-async function run(task: ContentTask, abort: () => void): Promise<ContentReport> {
-	function failed(error: unknown): ContentReport {
-		abort();
-		return {kind: 'failed', error: serializeError(error)};
-	}
-	return new Promise(resolve => {
-		let report: ContentReport | undefined;
-		let worker: Worker;
-		try {
-			worker = startWorker('./content.worker.ts', import.meta.url, {workerData: task});
-		} catch (error) {
-			resolve(failed(error));
-			return;
-		}
-		worker.on('message', (message: ContentReport) => {
-			report = message;
-		});
-		worker.on('error', error => {
-			report ??= failed(error);
-		});
-		worker.on('exit', () => resolve(report ?? failed(new Error('a verifying thread ended without a word'))));
-	});
 }
