@@ -33,6 +33,7 @@ import {
 	textBytes,
 	TIMESTAMP,
 	writeDisk,
+	writeInRuns,
 	type WriteOptions,
 } from './tools.ts';
 
@@ -314,26 +315,7 @@ test('pages of earlier runs are found by number: thousands of chunks, several le
 		timestamp: TIMESTAMP,
 		keys: KEYS,
 	};
-	const bytes = textBytes(MIB, 3);
-	let {plan, position} = {plan: creator().plan(request), position: 0};
-	for (const end of [70 * MIB, 150 * MIB, 151 * MIB, 260 * MIB]) {
-		const writer = creator().open(plan, file);
-		for (; position < end - 20 * MIB; position += MIB) {
-			if (position % (3 * MIB) === 0) continue;
-			bytes[5] = position / MIB;
-			writer.encode({position, bytes});
-			writer.reserve();
-			writer.write();
-		}
-		writer.mark?.(position, end - position, SpanKind.free);
-		writer.write();
-		writer.checkpoint?.(end);
-		const resumed = creator().resume?.(request, file.source());
-		if (resumed === undefined) throw new Error('images can be resumed');
-		({plan, position} = resumed);
-		t.is(position, end);
-	}
-	finish(creator().open(plan, file));
+	writeInRuns(request, file, [70 * MIB, 150 * MIB, 151 * MIB, 260 * MIB]);
 	const image = imageOn([], file);
 	t.is(image.root.run, 4);
 	t.is(image.files.length, 5);
@@ -347,6 +329,7 @@ test('pages of earlier runs are found by number: thousands of chunks, several le
 	const child = creator().plan({...request, keys: [], id: idOf(1)}, disk);
 	const childFile = sparseFile();
 	const writer = creator().open(child, childFile, disk);
+	const bytes = textBytes(MIB, 3);
 	bytes[5] = 170;
 	writer.encode({position: 170 * MIB, bytes});
 	writer.reserve();

@@ -23,6 +23,7 @@ import {
 	textBytes,
 	TIMESTAMP,
 	writeDisk,
+	writeInRuns,
 } from './tools.ts';
 
 const CHUNK = 65_536;
@@ -265,26 +266,7 @@ test('a checkpoint keeps pages that are only begun: thousands of chunks, free on
 	const size = 300 * MIB;
 	const file = sparseFile();
 	const request = {...creating(new Uint8Array(0)), size};
-	const bytes = textBytes(MIB, 3);
-	let {plan, position} = {plan: creator().plan(request), position: 0};
-	for (const end of [70 * MIB, 150 * MIB, 151 * MIB, 260 * MIB]) {
-		const writer = creator().open(plan, file);
-		for (; position < end - 20 * MIB; position += MIB) {
-			if (position % (3 * MIB) === 0) continue;
-			bytes[5] = position / MIB;
-			writer.encode({position, bytes});
-			writer.reserve();
-			writer.write();
-		}
-		writer.mark?.(position, end - position, SpanKind.free);
-		writer.write();
-		writer.checkpoint?.(end);
-		const resumed = creator().resume?.(request, file.source());
-		if (resumed === undefined) throw new Error('images can be resumed');
-		({plan, position} = resumed);
-		t.is(position, end);
-	}
-	finish(creator().open(plan, file));
+	writeInRuns(request, file, [70 * MIB, 150 * MIB, 151 * MIB, 260 * MIB]);
 	const image = openImage(file.source(), openContext([]));
 	t.is(image.root.run, 4);
 	t.true(verifyImage(image, ({message}) => t.fail(message)).proven);

@@ -2,16 +2,17 @@ import {randomBytes} from 'node:crypto';
 import {tint} from '../../../formats/tint/index.ts';
 import type {KeyCost} from '../../../formats/tint/key-table.ts';
 import {planImage} from '../../../formats/tint/plan.ts';
-import type {
-	CreateRequest,
-	Disk,
-	DiskWriter,
-	Finding,
-	Mark,
-	NewKey,
-	OpenContext,
-	Secret,
-	WriterPlan,
+import {
+	type CreateRequest,
+	type Disk,
+	type DiskWriter,
+	type Finding,
+	type Mark,
+	type NewKey,
+	type OpenContext,
+	type Secret,
+	SpanKind,
+	type WriterPlan,
 } from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';
 import {checked} from '../../../src/core/sources/checked.ts';
@@ -292,4 +293,33 @@ export function randomNumbers(seed: number): () => number {
 		value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
 		return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
 	};
+}
+
+const MIB = 1024 * 1024;
+
+/**
+ * Writes an image in several runs, each of which goes on from the checkpoint that the one before left at one of `ends`:
+ * text with holes in it, and 20 MiB of free space before each checkpoint.
+ */
+export function writeInRuns(request: CreateRequest, file: SparseFile, ends: readonly number[]): void {
+	const bytes = textBytes(MIB, 3);
+	let {plan, position} = {plan: creator().plan(request), position: 0};
+	for (const end of ends) {
+		const writer = creator().open(plan, file);
+		for (; position < end - 20 * MIB; position += MIB) {
+			if (position % (3 * MIB) === 0) continue;
+			bytes[5] = position / MIB;
+			writer.encode({position, bytes});
+			writer.reserve();
+			writer.write();
+		}
+		writer.mark?.(position, end - position, SpanKind.free);
+		writer.write();
+		writer.checkpoint?.(end);
+		const resumed = creator().resume?.(request, file.source());
+		if (resumed === undefined) throw new Error('images can be resumed');
+		({plan, position} = resumed);
+		if (position !== end) throw new Error(`it goes on from ${position} instead of ${end}`);
+	}
+	finish(creator().open(plan, file));
 }
