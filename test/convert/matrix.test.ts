@@ -30,6 +30,11 @@ function vhdx(subformat: string, blocks: number, sectorSize: number): Target {
 	return {name: `vhdx ${subformat} ${blocks} MiB ${sectorSize}`, extension: 'vhdx', sectorSize, writer};
 }
 
+function vhd(subformat: string, block: number): Target {
+	const writer = {subformat, 'block-size': block * KIB};
+	return {name: `vhd ${subformat} ${block} KiB`, extension: 'vhd', sectorSize: 512, writer};
+}
+
 function tint(codec: string, chunk: number, sectorSize: number): Target {
 	const writer = {codec, 'chunk-size': chunk * KIB};
 	return {name: `tint ${codec} ${chunk} KiB ${sectorSize}`, extension: 'tint', sectorSize, writer};
@@ -48,6 +53,10 @@ const TARGETS: readonly Target[] = [
 	tint('lz4', 1024, 512),
 	tint('zstd', 64, 4096),
 	tint('zstd', 512, 512),
+	vhd('dynamic', 512),
+	vhd('dynamic', 2048),
+	vhd('dynamic', 16_384),
+	vhd('fixed', 2048),
 ];
 
 const SIZES = [
@@ -67,7 +76,7 @@ type Content = (typeof CONTENTS)[number];
 /** A disk that is full of random bytes is small. */
 const LARGEST_FULL = 33 * MIB + 1;
 
-/** All of a fixed VHDX is read: of the large sizes one is enough, on the far side of bit 31. */
+/** All of a fixed VHDX or VHD is read: of the large sizes one is enough, on the far side of bit 31. */
 function isWorthwhile({target, size, content}: Case): boolean {
 	if (size <= LARGEST_FULL) return true;
 	return content !== 'full' && (target.writer['subformat'] !== 'fixed' || size === 2 ** 31 + 1);
@@ -87,7 +96,9 @@ function pairsOf({target, size, content, workers}: Case): string[] {
 		`${extension} of ${size}`,
 		`${extension} of ${content}, ${size > LARGEST_FULL ? 'large' : 'small'}`,
 		// Only those are shown to qemu-img.
-		...(extension === 'vhdx' && size > LARGEST_FULL && content === 'holes' ? [`large VHDX of ${sectorSize}`] : []),
+		...(isInSectors(extension) && size > LARGEST_FULL && content === 'holes'
+			? [`large ${extension} of ${sectorSize}`]
+			: []),
 		name,
 		`${extension} by ${workers}`,
 	];
@@ -238,15 +249,19 @@ for (const [number, each] of cases.entries()) {
 		const result = await convert(source, there, {workers, sectorSize, writer});
 		t.is(result.size, size);
 		await convert(there, back, {workers: workers === 1 ? 2 : 1});
-		t.is(statSync(back).size, extension === 'vhdx' ? roundUp(size, sectorSize) : size);
+		t.is(statSync(back).size, isInSectors(extension) ? roundUp(size, sectorSize) : size);
 		t.deepEqual(contentOf(back), contentOf(source));
 		if (content === 'empty' || content === 'zeros') t.is(statSync(back).blocks, 0, 'zeros take no place');
 		checkPlaces(t, source, there, written);
 		if (extension === 'tint' || sectorSize !== 512) return;
-		// It reads all of a VHDX, holes too: of the large ones, those without data are left out.
-		const isCostly = size > LARGEST_FULL && content !== 'holes' && extension === 'vhdx';
-		if (!isCostly && haveTool(t, 'qemu-img')) askQemu(t, source, there, extension);
+		// It reads all of a VHDX or VHD, holes too: of the large ones, those without data are left out.
+		const isCostly = size > LARGEST_FULL && content !== 'holes' && isInSectors(extension);
+		if (!isCostly && haveTool(t, 'qemu-img')) askQemu(t, source, there, extension === 'vhd' ? 'vpc' : extension);
 	});
+}
+
+function isInSectors(extension: string): boolean {
+	return extension === 'vhdx' || extension === 'vhd';
 }
 
 function askQemu(t: ExecutionContext, source: string, target: string, format: string): void {
@@ -263,7 +278,9 @@ function haveTool(t: ExecutionContext, name: string): boolean {
 	return false;
 }
 
-for (const {name, extension, sectorSize, writer} of TARGETS.filter((_, index) => [0, 2, 8, 10].includes(index))) {
+for (const {name, extension, sectorSize, writer} of TARGETS.filter((_, index) =>
+	[0, 2, 8, 10, 12, 15].includes(index),
+)) {
 	test.serial(`${name}: the file is the same byte for byte, whatever the number of workers`, async t => {
 		const folder = temporaryFolder(t);
 		const source = join(folder, 'source.raw');
