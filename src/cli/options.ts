@@ -85,7 +85,6 @@ export function onlyImage(args: OpeningArguments & {readonly image: string}): re
 export const withoutKeyOption = {
 	'without-key': {
 		type: 'boolean',
-		default: false,
 		conflicts: ['passphrase-file', 'key-file'],
 		describe: 'of an encrypted image: only what can be seen without its secret',
 	},

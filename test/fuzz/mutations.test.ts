@@ -58,7 +58,7 @@ async function runMutations(t: ExecutionContext, image: string): Promise<void> {
 
 test.serial('mutated: a disk with GPT, FAT, NTFS and ext4', async t => runMutations(t, demoDisk()));
 
-for (const extension of ['vhdx', 'tint']) {
+for (const extension of ['vhdx', 'vhd', 'tint']) {
 	test.serial(`mutated: the same disk as ${extension}`, async t => {
 		const image = join(temporaryFolder(t), `disk.${extension}`);
 		await convert(demoDisk(), image, {id: '00'.repeat(16), timestamp: 0});
@@ -78,6 +78,8 @@ const SHARED = [
 	'e2fs/d_inline_dump.img.gz',
 	'dfvfs/mbr.raw',
 	'dfvfs/ntfs-dynamic.vhdx.xz',
+	'dfvfs/ext2.vhd',
+	'dfvfs/ntfs-fixed.vhd',
 ];
 for (const path of SHARED) {
 	const declare = haveSharedTestdata ? test.serial : test.serial.skip;

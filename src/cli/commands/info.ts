@@ -24,9 +24,9 @@ export const info = defineCommand({
 			...jsonOption,
 			...withoutKeyOption,
 		}),
-	images: args => (args.withoutKey ? [] : onlyImage(args)),
+	images: args => (args.withoutKey === true ? [] : onlyImage(args)),
 	async run(args, context) {
-		if (args.withoutKey) {
+		if (args.withoutKey === true) {
 			const locked = openLocked(args.image, openOptions(args, undefined));
 			try {
 				const description = describeLocked(args.image, locked);

@@ -48,9 +48,9 @@ export const verify = defineCommand({
 			...openingOptions,
 			...withoutKeyOption,
 		}),
-	images: args => (args.withoutKey ? [] : onlyImage(args)),
+	images: args => (args.withoutKey === true ? [] : onlyImage(args)),
 	async run(args, context) {
-		if (args.withoutKey) {
+		if (args.withoutKey === true) {
 			const report = await context.withProgress(onProgress =>
 				verifyLocked(args.image, {...openOptions(args, undefined), onProgress, signal: context.signal}),
 			);
