@@ -25,6 +25,7 @@ function own(name: string, file: string, ...options: string[]) {
 compete('capture of all blocks', [
 	peer,
 	own('zstd', 'zstd.tint', '--all-blocks', ...zstd),
+	own('zstd level 1', 'zstd1.tint', '--all-blocks', ...zstd, '--level', '1'),
 	own('zstd level 3', 'zstd3.tint', '--all-blocks', ...zstd, '--level', '3'),
 	own('LZ4', 'lz4.tint', '--all-blocks'),
 	own('LZ4, one worker', 'lz4-1.tint', '--all-blocks', '--workers', '1'),

@@ -101,7 +101,7 @@ const MOST_WORKERS = 64;
 const PROGRESS_MILLISECONDS = 100;
 
 /** What may have to be read again after an interruption. See README.md for what a checkpoint costs. */
-const CHECKPOINT_EVERY = 4 * 2 ** 30;
+const CHECKPOINT_EVERY = 8 * 2 ** 30;
 /** On large disks, so that all checkpoints together stay small: each holds the metadata, and a page of each level. */
 const MOST_CHECKPOINTS = 256;
 

@@ -28,7 +28,7 @@ const BEGINNING = 1;
 const DONE = 2;
 
 /** Of the work between two checkpoints, the share that is worth one of its own when it is stopped. */
-const WORTH_KEEPING = 1 / 4;
+const WORTH_KEEPING = 1 / 8;
 
 /** How long a waiting thread sleeps before it looks again whether all is lost. */
 const NAP_MILLISECONDS = 200;

@@ -73,7 +73,7 @@ test('a chain becomes one file of the same id, states, metadata, chunk size and 
 	t.not(merged['imageId'], old['imageId']);
 	for (const key of ['contentId', 'chunkSize', 'comment', 'source-name', 'source-format'])
 		t.is(merged[key], old[key], key);
-	t.is(result.facts.find(({key}) => key === 'codec')?.value, 'zstd, level 1');
+	t.is(result.facts.find(({key}) => key === 'codec')?.value, 'zstd, level 2');
 	const [a, b] = [openDisk(tip), openDisk(target)];
 	t.like(await compareDisks(a.disk, b.disk, {bytes: true}), {identical: true, by: 'bytes'});
 	a[Symbol.dispose]();
