@@ -60,6 +60,7 @@ export interface ChainReport {
  */
 export async function chainOf(path: string, options: ChainOptions = {}): Promise<ChainReport> {
 	const {onProgress, signal} = options;
+	signal?.throwIfAborted();
 	const opened = openChain(path, options);
 	try {
 		const {chain, format, folders, findings} = opened;

@@ -27,6 +27,7 @@ export interface LockedReport {
  */
 export async function verifyLocked(path: string, options: VerifyLockedOptions = {}): Promise<LockedReport> {
 	const {onProgress, signal, ...opening} = options;
+	signal?.throwIfAborted();
 	const started = performance.now();
 	const opened = openLocked(path, opening);
 	try {

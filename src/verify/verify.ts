@@ -72,6 +72,7 @@ export interface VerifyReport {
  */
 export async function verifyImage(image: Image, options: VerifyOptions = {}): Promise<VerifyReport> {
 	const {files = false, depth = 'full', onProgress, signal} = options;
+	signal?.throwIfAborted();
 	const started = performance.now();
 	const {disk} = image;
 	const upkeep = upkeepOf(disk);

@@ -127,7 +127,7 @@ test('a stop saves what is done, when that is worth it', t => {
 		[1, false],
 		[3, true],
 	] as const) {
-		const queue = openQueue(newSharedQueue(size, PIECE, 1, {checkpointEvery: 8 * PIECE}));
+		const queue = openQueue(newSharedQueue(size, PIECE, 1, {checkpointEvery: 16 * PIECE}));
 		const turn = newTurn();
 		for (let piece = 0; piece < pieces; piece++) {
 			queue.take(disk, turn);
