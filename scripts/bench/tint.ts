@@ -11,6 +11,7 @@ console.log(`# .tint\n\n${machine()}; ${must(['qemu-img', '--version']).split('\
 const capture = (target: string, ...options: string[]): readonly string[] => [
 	...tintype,
 	'capture',
+	'--force',
 	disk,
 	target,
 	...options,
@@ -32,7 +33,7 @@ compete('capture of all blocks', [
 ]);
 
 must(capture(at('without.tint')));
-must([...tintype, 'convert', at('without.tint'), at('zeroed.raw')]);
+must([...tintype, 'convert', '--force', at('without.tint'), at('zeroed.raw')]);
 must(capture(at('all.tint'), '--all-blocks'));
 compete('capture without free space', [
 	peer,
