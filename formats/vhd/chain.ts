@@ -1,5 +1,6 @@
 import type {OpenContext} from '../../src/core/disk.ts';
 import {corrupt, DiskError} from '../../src/core/error.ts';
+import {withParents} from '../../src/core/parents.ts';
 import type {ByteSource} from '../../src/core/source.ts';
 import type {ParentReference} from './dynamic-header.ts';
 import {readFooter} from './footer.ts';
@@ -11,19 +12,9 @@ import {MAX_CHAIN_DEPTH} from './layout.ts';
  * first one's source; all others are closed here when one fails.
  */
 export function readChain(source: ByteSource, context: OpenContext): readonly Image[] {
-	const chain: Image[] = [];
-	const opened: ByteSource[] = [];
-	try {
-		let child: Image | undefined = readImage(source, context);
-		while (child !== undefined) {
-			chain.push(child);
-			child = nextInChain(child, chain.length, context, related => opened.push(related));
-		}
-		return chain;
-	} catch (error) {
-		for (const related of opened) related[Symbol.dispose]();
-		throw error;
-	}
+	return withParents(readImage(source, context), (child, depth, onOpened) =>
+		nextInChain(child, depth, context, onOpened),
+	);
 }
 
 /** The parent of an image, checked to be it; undefined where there is none. `depth` images are open already. */

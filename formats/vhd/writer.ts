@@ -1,31 +1,14 @@
 import {viewOf} from '../../src/core/bytes/layout.ts';
-import {isZero} from '../../src/core/bytes/zeros.ts';
 import type {DiskWriter, Fact, Piece} from '../../src/core/disk.ts';
+import {countGrains, GRAIN, usedGrains, writeGrains} from '../../src/core/grains.ts';
 import type {ByteSink} from '../../src/core/source.ts';
 import {encodeDynamicHeader} from './dynamic-header.ts';
 import {encodeFooter} from './footer.ts';
 import {BAT_ENTRY_SIZE, BAT_UNUSED, FOOTER_SIZE, KIB, SECTOR_SIZE} from './layout.ts';
 import {Shared, type VhdPlan} from './plan.ts';
 
-/** Zeros are looked for in units of this; a piece has at most 16 of them, one bit each. */
-const GRAIN = 64 * KIB;
 /** Bytes of the BAT that are made at a time. */
 const BAT_PAGE = 64 * KIB;
-
-/** A bit for every grain of `bytes` that is not all zeros. */
-function usedGrains(bytes: Uint8Array): number {
-	let mask = 0;
-	for (let start = 0, grain = 0; start < bytes.length; start += GRAIN, grain++) {
-		if (!isZero(bytes.subarray(start, Math.min(start + GRAIN, bytes.length)))) mask |= 1 << grain;
-	}
-	return mask;
-}
-
-function countBits(mask: number): number {
-	let count = 0;
-	for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-	return count;
-}
 
 /** Sets the bits of `count` sectors from `first` on; the highest bit of a byte is its first sector. */
 function setBits(bitmap: Uint8Array, first: number, count: number): void {
@@ -97,7 +80,7 @@ export function openWriter(plan: VhdPlan, sink: ByteSink): DiskWriter {
 		reserve() {
 			if (grains === 0) return;
 			const {position} = piece;
-			Atomics.add(counts, Shared.grains, countBits(grains));
+			Atomics.add(counts, Shared.grains, countGrains(grains));
 			if (fixed) {
 				place = position;
 				return;
@@ -109,15 +92,7 @@ export function openWriter(plan: VhdPlan, sink: ByteSink): DiskWriter {
 			bitmapPlace = start + within / SECTOR_SIZE / 8;
 		},
 		write() {
-			const {bytes} = piece;
-			let grain = 0;
-			while (grains >>> grain !== 0) {
-				const start = grain;
-				const used = (grains >>> grain) & 1;
-				while (grain < 32 && ((grains >>> grain) & 1) === used) grain++;
-				if (used === 0) continue;
-				sink.writeAt(place + start * GRAIN, bytes.subarray(start * GRAIN, Math.min(grain * GRAIN, bytes.length)));
-			}
+			writeGrains(sink, place, piece.bytes, grains);
 			if (!fixed && grains !== 0) writeBitmap();
 		},
 		writeTables() {

@@ -1,6 +1,6 @@
 import {viewOf} from '../../src/core/bytes/layout.ts';
-import {isZero} from '../../src/core/bytes/zeros.ts';
 import type {DiskWriter, Fact, Piece} from '../../src/core/disk.ts';
+import {countGrains, GRAIN, usedGrains, writeGrains} from '../../src/core/grains.ts';
 import type {ByteSink} from '../../src/core/source.ts';
 import {encodeBatEntry, entryIndex, writeBatEntry} from './bat.ts';
 import {encodeFileIdentifier} from './file-identifier.ts';
@@ -21,25 +21,8 @@ import {Shared, type VhdxPlan} from './plan.ts';
 import {encodeRegionTable} from './region-table.ts';
 
 const CREATOR = 'tintype';
-/** Zeros are looked for in units of this; a piece has at most 16 of them, one bit each. */
-const GRAIN = 64 * KIB;
 /** Bytes of the BAT of a fixed image that are made at a time. */
 const BAT_PAGE = 64 * KIB;
-
-/** A bit for every grain of `bytes` that is not all zeros. */
-function usedGrains(bytes: Uint8Array): number {
-	let mask = 0;
-	for (let start = 0, grain = 0; start < bytes.length; start += GRAIN, grain++) {
-		if (!isZero(bytes.subarray(start, Math.min(start + GRAIN, bytes.length)))) mask |= 1 << grain;
-	}
-	return mask;
-}
-
-function countBits(mask: number): number {
-	let count = 0;
-	for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-	return count;
-}
 
 /**
  * Blocks of a dynamic image are placed one behind the other, in the order in which `reserve` meets their first piece
@@ -101,18 +84,10 @@ export function openWriter(plan: VhdxPlan, sink: ByteSink): DiskWriter {
 			if (grains === 0) return;
 			const block = Math.floor(piece.position / blockSize);
 			place = blockPlace(block) + (piece.position - block * blockSize);
-			Atomics.add(state, Shared.grains, countBits(grains));
+			Atomics.add(state, Shared.grains, countGrains(grains));
 		},
 		write() {
-			const {bytes} = piece;
-			let grain = 0;
-			while (grains >>> grain !== 0) {
-				const start = grain;
-				const used = (grains >>> grain) & 1;
-				while (grain < 32 && ((grains >>> grain) & 1) === used) grain++;
-				if (used === 0) continue;
-				sink.writeAt(place + start * GRAIN, bytes.subarray(start * GRAIN, Math.min(grain * GRAIN, bytes.length)));
-			}
+			writeGrains(sink, place, piece.bytes, grains);
 			if (newBlock === undefined) return;
 			const entry = encodeBatEntry(BlockState.fullyPresent, newBlock.offset);
 			sink.writeAt(bat.offset + newBlock.index * BAT_ENTRY_SIZE, entry);

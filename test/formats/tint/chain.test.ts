@@ -4,7 +4,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import {openImage, type TintImage} from '../../../formats/tint/image.ts';
 import {chunkLookup} from '../../../formats/tint/lookup.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {contentHash, contentId} from '../../../src/core/codecs/content-id.ts';
 import {type Disk, type Finding, newSpan, SpanKind} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';

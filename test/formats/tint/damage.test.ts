@@ -1,6 +1,6 @@
 import test from 'ava';
 import {openImage} from '../../../formats/tint/image.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {type Finding, newSpan, SpanKind} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';
 import {memorySource} from '../../../src/core/sources/memory.ts';

@@ -6,7 +6,7 @@ import {openImage, type TintImage} from '../../../formats/tint/image.ts';
 import {tint} from '../../../formats/tint/index.ts';
 import {UNFINISHED} from '../../../formats/tint/layout.ts';
 import {chunkLookup} from '../../../formats/tint/lookup.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {contentId, CONTENT_TREE_SIZE, contentTree} from '../../../src/core/codecs/content-id.ts';
 import {type Disk, type Finding, type Mark, type Secret, SpanKind} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';

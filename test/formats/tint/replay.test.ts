@@ -5,7 +5,7 @@ import {openImage, type TintImage} from '../../../formats/tint/image.ts';
 import {tint} from '../../../formats/tint/index.ts';
 import {UNFINISHED} from '../../../formats/tint/layout.ts';
 import {planImage} from '../../../formats/tint/plan.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {isZero} from '../../../src/core/bytes/zeros.ts';
 import {type CreateRequest, type Disk, newSpan, type OpenContext, SpanKind} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';

@@ -2,7 +2,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import {openImage} from '../../../formats/tint/image.ts';
 import {UNFINISHED} from '../../../formats/tint/layout.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {contentHash, contentId} from '../../../src/core/codecs/content-id.ts';
 import {type CreateRequest, type Disk, newSpan, type OpenContext, SpanKind} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';

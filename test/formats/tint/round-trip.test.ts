@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import {tint} from '../../../formats/tint/index.ts';
 import {openImage} from '../../../formats/tint/image.ts';
 import type {TintPlan} from '../../../formats/tint/plan.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {contentHash, contentId} from '../../../src/core/codecs/content-id.ts';
 import {type Finding, newSpan, SpanKind} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';

@@ -1,6 +1,6 @@
 import test from 'ava';
 import {openImage} from '../../../formats/tint/image.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {type Disk, type Finding, type Secret, SpanKind} from '../../../src/core/disk.ts';
 import {memorySource} from '../../../src/core/sources/memory.ts';
 import {checked} from '../../../src/core/sources/checked.ts';

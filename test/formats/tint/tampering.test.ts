@@ -1,7 +1,7 @@
 import test from 'ava';
 import {openImage} from '../../../formats/tint/image.ts';
 import {chunkLookup} from '../../../formats/tint/lookup.ts';
-import {verifyImage} from '../../../formats/tint/verify.ts';
+import {verifyImage} from './verify-image.ts';
 import {crc32c} from '../../../src/core/bytes/checksums.ts';
 import type {Disk, Finding, OpenContext, Secret} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';

@@ -1,4 +1,4 @@
-import {sameBytes} from '../../src/core/bytes/text.ts';
+import {sameBytes} from '../../../src/core/bytes/text.ts';
 import {
 	contentHash,
 	contentId,
@@ -6,15 +6,15 @@ import {
 	CONTENT_TREE_SIZE,
 	LEAF_SIZE,
 	zeroContentHash,
-} from '../../src/core/codecs/content-id.ts';
-import {type Finding, newSpan, readsAsZero, SpanKind} from '../../src/core/disk.ts';
-import {DiskError} from '../../src/core/error.ts';
-import {privateChunkCache} from './chunk-cache.ts';
-import {imageDisk} from './disk.ts';
-import type {TintImage} from './image.ts';
-import {scanFrames} from './scan.ts';
-import {CONTENT_HASHES} from './layout.ts';
-import {chunkLookup} from './lookup.ts';
+} from '../../../src/core/codecs/content-id.ts';
+import {type Finding, newSpan, readsAsZero, SpanKind} from '../../../src/core/disk.ts';
+import {DiskError} from '../../../src/core/error.ts';
+import {privateChunkCache} from '../../../formats/tint/chunk-cache.ts';
+import {imageDisk} from '../../../formats/tint/disk.ts';
+import type {TintImage} from '../../../formats/tint/image.ts';
+import {scanFrames} from '../../../formats/tint/scan.ts';
+import {CONTENT_HASHES} from '../../../formats/tint/layout.ts';
+import {chunkLookup} from '../../../formats/tint/lookup.ts';
 
 export interface Verification {
 	/** Frames that are whole. */
