@@ -105,6 +105,10 @@ function print(title: string, scores: readonly Score[]): void {
 		];
 		console.log(`| ${cells.join(' | ')} |`);
 	}
+	console.log('\nAll rounds, until on disk:');
+	for (const {name, rounds} of scores) {
+		console.log(`- ${name}: ${rounds.map(({synced}) => synced.toFixed(2)).join(', ')} s`);
+	}
 }
 
 /** Runs a command that has to succeed, outside all timing. */
