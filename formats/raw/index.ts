@@ -1,5 +1,6 @@
 import type {DiskFormat} from '../../src/core/disk.ts';
 import {openRaw} from './disk.ts';
+import {resizableRaw} from './resize.ts';
 import {rawCreator} from './writer.ts';
 
 export const raw: DiskFormat = {
@@ -12,4 +13,5 @@ export const raw: DiskFormat = {
 	probe: () => true,
 	open: openRaw,
 	create: rawCreator,
+	upkeep: {resize: resizableRaw},
 };

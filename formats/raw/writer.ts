@@ -1,11 +1,9 @@
 import type {CreateRequest, DiskCreator, DiskWriter, Piece, WriterPlan} from '../../src/core/disk.ts';
-import {isZero} from '../../src/core/bytes/zeros.ts';
+import {usedGrains, writeGrains} from '../../src/core/grains.ts';
 import type {ByteSink} from '../../src/core/source.ts';
 
 /** Bytes per piece: large enough that a system call costs nothing beside the copy. */
 const PIECE_SIZE = 1 << 20;
-/** Runs of zeros at least this long become holes: the block size of most file systems is 4 KiB, and a finer look costs extents. */
-const HOLE_GRANULARITY = 1 << 16;
 
 interface RawPlan extends WriterPlan {
 	readonly size: number;
@@ -19,6 +17,7 @@ export const rawCreator: DiskCreator = {
 	plan: ({size, streamed = false}: CreateRequest): RawPlan => ({
 		pieceSize: PIECE_SIZE,
 		size,
+		...(!streamed && {alignment: PIECE_SIZE, fileSize: size}),
 		...(streamed && {reached: new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT)}),
 	}),
 	open(plan: WriterPlan, sink: ByteSink): DiskWriter {
@@ -59,25 +58,16 @@ function openStream(size: number, sink: ByteSink, reached: Float64Array): DiskWr
 }
 
 function openWriter(size: number, sink: ByteSink): DiskWriter {
-	let position = 0;
-	let bytes: Uint8Array = new Uint8Array(0);
+	let piece: Piece = {position: 0, bytes: new Uint8Array(0)};
+	let grains = 0;
 	return {
-		encode(piece: Piece) {
-			position = piece.position;
-			bytes = piece.bytes;
+		encode(offered: Piece) {
+			piece = offered;
+			grains = usedGrains(offered);
 		},
 		/** A byte's place is its position: nothing needs to be taken. */
 		reserve() {},
-		write() {
-			let runStart = 0;
-			for (let at = 0; at < bytes.length; at += HOLE_GRANULARITY) {
-				const end = Math.min(at + HOLE_GRANULARITY, bytes.length);
-				if (!isZero(bytes.subarray(at, end))) continue;
-				if (at > runStart) sink.writeAt(position + runStart, bytes.subarray(runStart, at));
-				runStart = end;
-			}
-			if (bytes.length > runStart) sink.writeAt(position + runStart, bytes.subarray(runStart));
-		},
+		write: () => writeGrains(sink, piece.position, piece, grains),
 		writeTables() {},
 		writeRoot: () => sink.truncate(size),
 		describe: () => [],

@@ -53,7 +53,7 @@ function openParent(child: Image, reference: ParentReference, context: OpenConte
 	}
 
 	try {
-		return context.openRelated({role: 'parent', paths, identity: uniqueId, matches});
+		return context.openRelated({role: 'parent', from: child.source.name, paths, identity: uniqueId, matches});
 	} catch (error) {
 		// A file of the right name that is another image says more than that none was found.
 		if (!(error instanceof DiskError) || error.family !== 'not-found' || other === undefined) throw error;

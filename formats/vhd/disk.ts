@@ -12,8 +12,19 @@ import type {Image} from './image.ts';
 import {GEOMETRY_CREATORS, SECTOR_SIZE} from './layout.ts';
 import {openSectorBitmaps} from './sector-bitmap.ts';
 
+/** How a child's writer finds the images behind its parent; it stays on copies that others wrap around the disk. */
+const CHAIN = Symbol('vhd chain');
+
+type VhdDisk = Disk & {readonly [CHAIN]: readonly Image[]};
+
+/** The image that a disk shows, and its parents; undefined where it is of another format. */
+export function chainOf(disk: Disk): readonly Image[] | undefined {
+	return (disk as Partial<VhdDisk>)[CHAIN];
+}
+
 export function openDisk(source: ByteSource, context: OpenContext): Disk {
-	return diskOfChain(readChain(source, context), undefined, context);
+	const chain = readChain(source, context);
+	return {...diskOfChain(chain, undefined, context), [CHAIN]: chain} as VhdDisk;
 }
 
 /** The disk of an image and its parents, the newest first; `lowest` stands under the oldest. */

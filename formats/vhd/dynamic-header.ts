@@ -1,5 +1,6 @@
 import {formatUuid} from '../../src/core/bytes/guid.ts';
 import {viewOf} from '../../src/core/bytes/layout.ts';
+import {putUtf16} from '../../src/core/bytes/text.ts';
 import {isPowerOfTwo} from '../../src/core/bytes/u64.ts';
 import type {OpenContext} from '../../src/core/disk.ts';
 import {corrupt, unsupported} from '../../src/core/error.ts';
@@ -12,8 +13,11 @@ import {
 	FORMAT_VERSION,
 	MIN_BLOCK_SIZE,
 	NEXT_OFFSET,
+	PARENT_LOCATORS,
+	PARENT_NAME,
+	ParentLocator,
 } from './layout.ts';
-import {readParentPaths} from './parent-locator.ts';
+import {type NewLocator, readParentPaths} from './parent-locator.ts';
 
 /** Who the parent is, and where it was when the child was made. */
 export interface ParentReference {
@@ -83,13 +87,35 @@ export function readDynamicHeader(
 	return {position, tableOffset, maxTableEntries, blockSize, parent};
 }
 
+/** What a child says of its parent. */
+export interface NewParent {
+	readonly uniqueId: Uint8Array;
+	/** Of its file, seconds since 1970; undefined where it is not to be recorded. */
+	readonly modified: number | undefined;
+	/** Of its file, without a folder. */
+	readonly name: string;
+	readonly locators: readonly NewLocator[];
+}
+
 export function encodeDynamicHeader(
 	values: Readonly<Record<'tableOffset' | 'maxTableEntries' | 'blockSize', number>>,
+	parent?: NewParent,
 ): Uint8Array {
 	const block = new Uint8Array(DynamicHeader.size);
 	const view = viewOf(block);
 	DynamicHeader.write(view, 0, {cookie: DYNAMIC_HEADER_COOKIE, version: FORMAT_VERSION, ...values});
 	block.fill(0xff, NEXT_OFFSET.offset, NEXT_OFFSET.offset + NEXT_OFFSET.size);
+	if (parent !== undefined) writeParent(view, parent);
 	DynamicHeader.write(view, 0, {checksum: checksumOf(block, DynamicHeader.fields.checksum.offset)});
 	return block;
+}
+
+function writeParent(view: DataView, {uniqueId, modified, name, locators}: NewParent): void {
+	const parentTimestamp = modified === undefined ? 0 : Math.min(Math.max(modified - EPOCH_2000, 0), 0xffff_ffff);
+	DynamicHeader.write(view, 0, {parentId: uniqueId, parentTimestamp});
+	putUtf16(view, PARENT_NAME.offset, name.slice(0, PARENT_NAME.units - 1), false);
+	for (const [index, {platformCode, space, bytes, offset}] of locators.entries()) {
+		const fields = {platformCode, dataSpace: space, dataLength: bytes.length, dataOffset: offset};
+		ParentLocator.write(view, PARENT_LOCATORS.offset + index * ParentLocator.size, fields);
+	}
 }

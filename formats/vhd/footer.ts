@@ -5,7 +5,7 @@ import type {OpenContext} from '../../src/core/disk.ts';
 import {DiskError, outOfRange, corrupt, unsupported} from '../../src/core/error.ts';
 import type {ByteSource} from '../../src/core/source.ts';
 import {checksumOf} from './checksum.ts';
-import type {Geometry} from './geometry.ts';
+import {type Geometry, geometryOf} from './geometry.ts';
 import {
 	CURRENT_SIZE,
 	DATA_OFFSET,
@@ -17,6 +17,7 @@ import {
 	FOOTER_COOKIE,
 	FOOTER_SIZE,
 	FORMAT_VERSION,
+	GEOMETRY_CREATORS,
 	MAX_READABLE_SIZE,
 	OLD_FOOTER_SIZE,
 	ORIGINAL_SIZE,
@@ -166,6 +167,8 @@ export interface NewFooter {
 	readonly uniqueId: Uint8Array;
 	/** Seconds since 1970. */
 	readonly timestamp: number;
+	/** Whose rules tell how large the disk is; `win ` when absent. */
+	readonly creator?: string;
 }
 
 /** As Windows 10 writes it: what calls itself `win ` is as large as its current size, for Hyper-V, qemu and all others. */
@@ -173,7 +176,8 @@ const CREATOR = 'win ';
 const CREATOR_VERSION = 0xa_0000;
 const HOST_SYSTEM = 'Wi2k';
 
-export function encodeFooter({variant, size, geometry, dataOffset, uniqueId, timestamp}: NewFooter): Uint8Array {
+export function encodeFooter(values: NewFooter): Uint8Array {
+	const {variant, size, geometry, dataOffset, uniqueId, timestamp, creator = CREATOR} = values;
 	const block = new Uint8Array(FOOTER_SIZE);
 	const view = viewOf(block);
 	Footer.write(view, 0, {
@@ -181,7 +185,7 @@ export function encodeFooter({variant, size, geometry, dataOffset, uniqueId, tim
 		features: FEATURE_RESERVED,
 		version: FORMAT_VERSION,
 		timestamp: Math.min(Math.max(timestamp - EPOCH_2000, 0), 0xffff_ffff),
-		creator: CREATOR,
+		creator,
 		creatorVersion: CREATOR_VERSION,
 		hostSystem: HOST_SYSTEM,
 		...geometry,
@@ -194,4 +198,27 @@ export function encodeFooter({variant, size, geometry, dataOffset, uniqueId, tim
 	else DATA_OFFSET.write(view, 0, dataOffset);
 	Footer.write(view, 0, {checksum: checksumOf(block, Footer.fields.checksum.offset)});
 	return block;
+}
+
+/**
+ * A footer like `block` for another size, the original one too, since libvhdi reads no other. Whose geometry counts (`GEOMETRY_CREATORS`) becomes one whose size does.
+ */
+export function resizedFooter(block: Uint8Array, size: number): Uint8Array {
+	const changed = Uint8Array.from(block);
+	const view = viewOf(changed);
+	ORIGINAL_SIZE.write(view, 0, size);
+	CURRENT_SIZE.write(view, 0, size);
+	Footer.write(view, 0, geometryOf(size));
+	if (GEOMETRY_CREATORS.has(Footer.fields.creator.read(view, 0).padEnd(4, '\0'))) {
+		Footer.write(view, 0, {creator: CREATOR, creatorVersion: CREATOR_VERSION});
+	}
+	Footer.write(view, 0, {checksum: checksumOf(changed, Footer.fields.checksum.offset)});
+	return changed;
+}
+
+/** Whether a block is a whole footer. */
+export function isFooter(block: Uint8Array): boolean {
+	const view = viewOf(block);
+	const {cookie, checksum} = Footer.fields;
+	return cookie.read(view, 0) === FOOTER_COOKIE && checksum.read(view, 0) === checksumOf(block, checksum.offset);
 }

@@ -77,6 +77,8 @@ export const PARENT_NAME = {offset: 64, units: 256} as const;
 
 export const ParentLocator = struct('parent locator', 24, {
 	platformCode: ascii(0, 4),
+	/** "Number of 512-byte sectors", says the specification; Windows, XenServer and all others write bytes. */
+	dataSpace: u32be(4),
 	dataLength: u32be(8),
 	dataOffset: u64be(16),
 });

@@ -1,9 +1,11 @@
 import {viewOf} from '../../src/core/bytes/layout.ts';
-import {decodeText, decodeUtf16} from '../../src/core/bytes/text.ts';
+import {roundUp} from '../../src/core/bytes/u64.ts';
+import {decodeText, decodeUtf16, putUtf16} from '../../src/core/bytes/text.ts';
+import type {ParentPaths} from '../../src/core/child-options.ts';
 import type {OpenContext} from '../../src/core/disk.ts';
 import {DiskError} from '../../src/core/error.ts';
 import type {ByteSource} from '../../src/core/source.ts';
-import {MAX_LOCATOR_LENGTH, PARENT_LOCATORS, PARENT_NAME, ParentLocator} from './layout.ts';
+import {KIB, MAX_LOCATOR_LENGTH, PARENT_LOCATORS, PARENT_NAME, ParentLocator, SECTOR_SIZE} from './layout.ts';
 
 /**
  * "Platform Code", in the order in which the paths are to be tried. `Mac `, an alias in binary form, names no path
@@ -98,4 +100,38 @@ function fileUrl(bytes: Uint8Array): string {
 	} catch {
 		return path;
 	}
+}
+
+/** A path to the parent of a new child. */
+export interface NewLocator {
+	readonly platformCode: string;
+	/** Where it lies in the file, and how many bytes are kept for it there. */
+	readonly offset: number;
+	readonly space: number;
+	readonly bytes: Uint8Array;
+}
+
+/** Bytes that are kept for each path at least, so that whoever finds the parent elsewhere can say so. */
+const LEAST_SPACE = 4 * KIB;
+
+/**
+ * Both of Windows' paths, one behind the other from `offset` on. Where there is no absolute one, which needs a drive,
+ * `W2ku` has the relative one as well, as XenServer does it: readers take both to be there.
+ */
+export function newLocators({relative, absolute}: ParentPaths, offset: number): readonly NewLocator[] {
+	const paths = [
+		['W2ku', absolute ?? relative],
+		['W2ru', relative],
+	] as const;
+	const locators: NewLocator[] = [];
+	let next = offset;
+	for (const [platformCode, path] of paths) {
+		if (path === undefined) continue;
+		const bytes = new Uint8Array(path.length * 2);
+		putUtf16(viewOf(bytes), 0, path);
+		const space = Math.max(roundUp(bytes.length, SECTOR_SIZE), LEAST_SPACE);
+		locators.push({platformCode, offset: next, space, bytes});
+		next += space;
+	}
+	return locators;
 }

@@ -5,8 +5,8 @@ import {bitmapSizeOf} from './bat.ts';
 import {type Geometry, geometryOf} from './geometry.ts';
 import {BAT_ENTRY_SIZE, DynamicHeader, FOOTER_SIZE, KIB, MAX_DISK_SIZE, MAX_PLACE, MIB, SECTOR_SIZE} from './layout.ts';
 
-const MIN_WRITTEN_BLOCK_SIZE = 512 * KIB;
-const MAX_WRITTEN_BLOCK_SIZE = 16 * MIB;
+export const MIN_WRITTEN_BLOCK_SIZE = 512 * KIB;
+export const MAX_WRITTEN_BLOCK_SIZE = 16 * MIB;
 const DEFAULT_BLOCK_SIZE = 2 * MIB;
 const LARGEST_PIECE = MIB;
 /** To which data is aligned, as Windows 8 and later do: 4 KiB is a page of memory, a file system's block, a disk's sector. */
@@ -38,6 +38,7 @@ export const Shared = {
 const SHARED_BYTES = 2 * Int32Array.BYTES_PER_ELEMENT;
 
 export interface VhdPlan extends WriterPlan {
+	readonly alignment: number;
 	readonly fixed: boolean;
 	/** Bytes of the disk, with padding. */
 	readonly size: number;
@@ -97,9 +98,11 @@ export function planVhd(request: CreateRequest): VhdPlan {
 	const size = roundUp(request.size, SECTOR_SIZE);
 	const blocks = Math.ceil(size / blockSize);
 	const bat = {offset: FOOTER_SIZE + DynamicHeader.size, length: roundUp(blocks * BAT_ENTRY_SIZE, SECTOR_SIZE)};
+	const dynamic = placement(bat.offset + bat.length, blockSize, blocks);
 	return {
 		pieceSize: Math.min(blockSize, LARGEST_PIECE),
 		fixed,
+		...(fixed && {fileSize: size + FOOTER_SIZE}),
 		size,
 		padding: size - request.size,
 		geometry: geometryOf(size),
@@ -108,7 +111,8 @@ export function planVhd(request: CreateRequest): VhdPlan {
 		blockSize,
 		blocks,
 		bat,
-		...placement(bat.offset + bat.length, blockSize, blocks),
+		...dynamic,
+		alignment: fixed ? Math.min(blockSize, LARGEST_PIECE) : dynamic.alignment,
 		shared: new SharedArrayBuffer(SHARED_BYTES),
 		places: new SharedArrayBuffer(fixed ? 0 : blocks * BAT_ENTRY_SIZE),
 	};
@@ -119,9 +123,10 @@ function placement(
 	start: number,
 	blockSize: number,
 	blocks: number,
-): Pick<VhdPlan, 'bitmapSize' | 'firstData' | 'stride'> {
+): Pick<VhdPlan, 'alignment' | 'bitmapSize' | 'firstData' | 'stride'> {
 	const bitmapSize = bitmapSizeOf(blockSize);
 	const aligned = (alignment: number) => ({
+		alignment,
 		bitmapSize,
 		firstData: roundUp(start + bitmapSize, alignment),
 		stride: roundUp(bitmapSize, alignment) + blockSize,

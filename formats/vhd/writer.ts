@@ -49,7 +49,7 @@ export function openWriter(plan: VhdPlan, sink: ByteSink): DiskWriter {
 	}
 
 	function writeBitmap(): void {
-		const {length} = piece.bytes;
+		const length = Math.min(plan.pieceSize, size - piece.position);
 		bitmap.fill(0);
 		for (let grain = 0; grains >>> grain !== 0; grain++) {
 			if (((grains >>> grain) & 1) === 0) continue;
@@ -75,7 +75,7 @@ export function openWriter(plan: VhdPlan, sink: ByteSink): DiskWriter {
 	return {
 		encode(offered) {
 			piece = offered;
-			grains = usedGrains(offered.bytes);
+			grains = usedGrains(offered);
 		},
 		reserve() {
 			if (grains === 0) return;
@@ -92,7 +92,7 @@ export function openWriter(plan: VhdPlan, sink: ByteSink): DiskWriter {
 			bitmapPlace = start + within / SECTOR_SIZE / 8;
 		},
 		write() {
-			writeGrains(sink, place, piece.bytes, grains);
+			writeGrains(sink, place, piece, grains);
 			if (!fixed && grains !== 0) writeBitmap();
 		},
 		writeTables() {

@@ -49,7 +49,7 @@ export interface BatEntry {
 export interface Bat {
 	/** Throws `corrupt` where the entry is impossible. */
 	lookup(block: number, entry: BatEntry): void;
-	/** How many blocks from `block` on are in the state of the first; bounded by a page, at least 1. */
+	/** How many blocks from `block` on are in the state of the first; bounded by a page and the hole behind it, at least 1. */
 	run(block: number, state: number): number;
 	/** Where the sector bitmap of a block's chunk lies in the file; throws `corrupt` if it is not there. */
 	bitmapOf(block: number): number;
@@ -91,6 +91,14 @@ export function openBat(source: ByteSource, regions: Regions, geometry: BatGeome
 		}
 	}
 
+	/** The block of the first entry at or after `index` that does not lie in a hole of the file: there all is zero. */
+	function firstBeyondHole(index: number): number {
+		const position = region.offset + index * BAT_ENTRY_SIZE;
+		if (source.seekData === undefined || position >= source.size) return 0;
+		const entry = Math.floor((source.seekData(position) - region.offset) / BAT_ENTRY_SIZE);
+		return entry - Math.floor(entry / (chunkRatio + 1));
+	}
+
 	return {
 		lookup(block, entry) {
 			const index = entryIndex(block, chunkRatio);
@@ -122,7 +130,8 @@ export function openBat(source: ByteSource, regions: Regions, geometry: BatGeome
 				index++;
 				at += BAT_ENTRY_SIZE;
 			}
-			return next - block;
+			if (state === BlockState.notPresent && at === PAGE_SIZE) next = Math.max(next, firstBeyondHole(index));
+			return Math.min(next, blocks) - block;
 		},
 		bitmapOf(block) {
 			const chunk = Math.floor(block / chunkRatio);

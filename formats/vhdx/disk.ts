@@ -9,10 +9,21 @@ import {BlockState, SECTORS_PER_CHUNK} from './layout.ts';
 import {readChain} from './chain.ts';
 import {openSectorBitmaps} from './sector-bitmap.ts';
 
+/** How a child's writer finds the images behind its parent; it stays on copies that others wrap around the disk. */
+const CHAIN = Symbol('vhdx chain');
+
+type VhdxDisk = Disk & {readonly [CHAIN]: readonly Image[]};
+
+/** The image that a disk shows, and its parents; undefined where it is of another format. */
+export function chainOf(disk: Disk): readonly Image[] | undefined {
+	return (disk as Partial<VhdxDisk>)[CHAIN];
+}
+
 export function openDisk(source: ByteSource, context: OpenContext): Disk {
 	const chain = readChain(source, context);
 	// From the oldest image up, each on the one before it.
-	return chain.reduceRight<Disk | undefined>((parent, image) => diskOver(image, parent), undefined) as Disk;
+	const disk = chain.reduceRight<Disk | undefined>((parent, image) => diskOver(image, parent), undefined) as Disk;
+	return {...disk, [CHAIN]: chain} as VhdxDisk;
 }
 
 /** One image of a chain over the disk of its parent. */

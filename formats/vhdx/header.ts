@@ -23,15 +23,20 @@ export interface CurrentHeader {
 	readonly logGuid: string | undefined;
 	readonly logOffset: number;
 	readonly logLength: number;
+	/** Which of the two it is. */
+	readonly index: 0 | 1;
+	readonly sequenceNumber: bigint;
+	/** All of it, but for the checksum. */
+	readonly block: Uint8Array;
 }
 
 interface Candidate {
-	readonly index: number;
+	readonly index: 0 | 1;
 	readonly block: Uint8Array;
 	readonly sequenceNumber: bigint;
 }
 
-function readCandidate(source: ByteSource, index: number): Candidate | undefined {
+function readCandidate(source: ByteSource, index: 0 | 1): Candidate | undefined {
 	const offset = HEADER_OFFSETS[index];
 	if (offset === undefined || offset + Header.size > source.size) return undefined;
 	const block = new Uint8Array(Header.size);
@@ -41,7 +46,7 @@ function readCandidate(source: ByteSource, index: number): Candidate | undefined
 }
 
 /** Section 2.2.2: of two valid headers the one with the greater sequence number is current. */
-export function readHeader(source: ByteSource, context: OpenContext): CurrentHeader {
+export function readHeader(source: ByteSource, context: Pick<OpenContext, 'warn'>): CurrentHeader {
 	const [first, second] = [readCandidate(source, 0), readCandidate(source, 1)];
 	const current = choose(source, first, second);
 	if (first === undefined || second === undefined) {
@@ -67,7 +72,8 @@ export function readHeader(source: ByteSource, context: OpenContext): CurrentHea
 	if (!absent && (!aligned || logLength === 0 || logOffset < HEADER_SECTION_SIZE)) {
 		throw corrupt('vhdx/log-place', `a log of ${logLength} bytes at ${logOffset} is not aligned to 1 MiB`, where);
 	}
-	return {fileWriteGuid, dataWriteGuid, logGuid, logOffset, logLength};
+	const {index, sequenceNumber, block} = current;
+	return {fileWriteGuid, dataWriteGuid, logGuid, logOffset, logLength, index, sequenceNumber, block};
 }
 
 function choose(source: ByteSource, first: Candidate | undefined, second: Candidate | undefined): Candidate {
@@ -101,4 +107,15 @@ export function encodeHeader(values: Partial<Values<typeof Header.fields>>): Uin
 	});
 	seal(block);
 	return block;
+}
+
+/** A later state of a header: what is not named in `changes` stays as it was, reserved bytes too. */
+export function changedHeader(
+	{block}: CurrentHeader,
+	changes: Partial<Values<typeof Header.fields>> & {readonly sequenceNumber: bigint},
+): Uint8Array {
+	const changed = Uint8Array.from(block);
+	Header.write(viewOf(changed), 0, changes);
+	seal(changed);
+	return changed;
 }

@@ -1,8 +1,12 @@
 import type {DiskFormat} from '../../src/core/disk.ts';
+import {type ChildPlan, openChildWriter, planChild} from './child.ts';
 import {openDisk} from './disk.ts';
 import {hasFileIdentifier} from './file-identifier.ts';
 import {openLineage} from './lineage.ts';
+import {pendingLog} from './pending-log.ts';
 import {planVhdx, type VhdxPlan, WRITER_OPTIONS} from './plan.ts';
+import {resizableVhdx} from './resize.ts';
+import {presentVhdx} from './virtual.ts';
 import {openWriter} from './writer.ts';
 
 export const vhdx: DiskFormat = {
@@ -11,13 +15,16 @@ export const vhdx: DiskFormat = {
 	extensions: ['vhdx', 'avhdx'],
 	specification: '[MS-VHDX] v20180912',
 	reads: 'fixed, dynamic and differencing; the log of an unclean file is replayed in memory',
-	writes: 'dynamic and fixed',
+	writes: 'dynamic and fixed; empty differencing children',
 	probe: hasFileIdentifier,
 	open: openDisk,
 	create: {
 		options: WRITER_OPTIONS,
-		plan: planVhdx,
-		open: (plan, sink) => openWriter(plan as VhdxPlan, sink),
+		children: true,
+		plan: (request, parent) => (parent === undefined ? planVhdx(request) : planChild(request, parent)),
+		open: (plan, sink) =>
+			'linkage' in plan ? openChildWriter(plan as ChildPlan, sink) : openWriter(plan as VhdxPlan, sink),
 	},
-	upkeep: {chain: openLineage},
+	present: presentVhdx,
+	upkeep: {chain: openLineage, pendingLog, resize: resizableVhdx},
 };

@@ -5,6 +5,8 @@ import type {LoggedWrite} from './log-entry.ts';
 export interface Overlay extends ByteSource {
 	/** Whether any of `[start, end)` differs from the source below, the bytes beyond its end included. */
 	touches(start: number, end: number): boolean;
+	/** What is left of the writes, disjoint and by position: all that differs from the source below, but for its size. */
+	extents(): Iterable<LoggedWrite>;
 }
 
 /** What is left of writes when later ones cover earlier ones: disjoint, by position. */
@@ -88,6 +90,9 @@ export function overlay(source: ByteSource, size: number, writes: readonly Logge
 		touches(start, end) {
 			const index = extentAfter(start);
 			return end > source.size || (index < starts.length && starts[index] < end);
+		},
+		*extents() {
+			for (const [index, start] of starts.entries()) yield {start, end: ends[index], bytes: bytes[index]};
 		},
 		readAt(position, target) {
 			const end = position + target.length;

@@ -127,18 +127,22 @@ function readItems(source: ByteSource, region: Region): Map<ItemName, Uint8Array
 export type MetadataValues = Pick<
 	Metadata,
 	'blockSize' | 'fixed' | 'size' | 'diskId' | 'logicalSectorSize' | 'physicalSectorSize'
->;
+> & {
+	/** The item of a child. */
+	readonly parentLocator?: Uint8Array;
+};
 
 /** The table and the items behind it, from the start of the region; the rest of the region is zero. */
 export function encodeMetadata(values: MetadataValues): Uint8Array {
-	const {blockSize, fixed, size, diskId, logicalSectorSize, physicalSectorSize} = values;
+	const {blockSize, fixed, size, diskId, logicalSectorSize, physicalSectorSize, parentLocator} = values;
+	const fileFlags = (fixed ? LEAVE_BLOCKS_ALLOCATED : 0) | (parentLocator === undefined ? 0 : HAS_PARENT);
 	const ofDisk = METADATA_IS_VIRTUAL_DISK | METADATA_IS_REQUIRED;
 	const items: {name: ItemName; flags: number; length: number; write: (view: DataView, at: number) => void}[] = [
 		{
 			name: 'fileParameters',
 			flags: METADATA_IS_REQUIRED,
 			length: FileParameters.size,
-			write: (view, at) => FileParameters.write(view, at, {blockSize, flags: fixed ? LEAVE_BLOCKS_ALLOCATED : 0}),
+			write: (view, at) => FileParameters.write(view, at, {blockSize, flags: fileFlags}),
 		},
 		{
 			name: 'virtualDiskSize',
@@ -165,6 +169,14 @@ export function encodeMetadata(values: MetadataValues): Uint8Array {
 			write: (view, at) => SectorSize.write(view, at, {bytes: physicalSectorSize}),
 		},
 	];
+	if (parentLocator !== undefined) {
+		items.push({
+			name: 'parentLocator',
+			flags: METADATA_IS_REQUIRED,
+			length: parentLocator.length,
+			write: (view, at) => new Uint8Array(view.buffer, view.byteOffset).set(parentLocator, at),
+		});
+	}
 	const content = items.reduce((total, {length}) => total + length, 0);
 	const bytes = new Uint8Array(METADATA_TABLE_SIZE + content);
 	const view = viewOf(bytes);

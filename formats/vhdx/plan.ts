@@ -86,7 +86,8 @@ function invalid(code: string, message: string): DiskError {
 	return new DiskError('invalid', code, message);
 }
 
-export function planVhdx(request: CreateRequest): VhdxPlan {
+/** `hasParent`: with room in the BAT for the sector bitmaps of a child. */
+export function planVhdx(request: CreateRequest, hasParent = false): VhdxPlan {
 	const {options, id, sectorSize: logicalSectorSize} = request;
 	const subformat = options['subformat'] ?? 'dynamic';
 	const blockSize = options['block-size'] ?? DEFAULT_BLOCK_SIZE;
@@ -112,7 +113,7 @@ export function planVhdx(request: CreateRequest): VhdxPlan {
 		throw invalid('vhdx/disk-size', `a VHDX holds from 1 byte to 64 TiB, not ${request.size} bytes`);
 	}
 	const size = roundUp(request.size, logicalSectorSize);
-	const {chunkRatio, blocks, entries} = batGeometry(size, blockSize, logicalSectorSize, false);
+	const {chunkRatio, blocks, entries} = batGeometry(size, blockSize, logicalSectorSize, hasParent);
 	const log = {offset: HEADER_SECTION_SIZE, length: LOG_LENGTH};
 	const metadata = {offset: log.offset + log.length, length: METADATA_LENGTH};
 	const bat = {
@@ -126,7 +127,9 @@ export function planVhdx(request: CreateRequest): VhdxPlan {
 	state[Shared.block] = -1;
 	return {
 		pieceSize: PIECE_SIZE,
+		alignment: MIB,
 		fixed: subformat === 'fixed',
+		...(subformat === 'fixed' && {fileSize: dataOffset + blocks * blockSize}),
 		blockSize,
 		chunkRatio,
 		blocks,

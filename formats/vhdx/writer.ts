@@ -77,7 +77,7 @@ export function openWriter(plan: VhdxPlan, sink: ByteSink): DiskWriter {
 	return {
 		encode(offered) {
 			piece = offered;
-			grains = usedGrains(offered.bytes);
+			grains = usedGrains(offered);
 		},
 		reserve() {
 			newBlock = undefined;
@@ -87,7 +87,7 @@ export function openWriter(plan: VhdxPlan, sink: ByteSink): DiskWriter {
 			Atomics.add(state, Shared.grains, countGrains(grains));
 		},
 		write() {
-			writeGrains(sink, place, piece.bytes, grains);
+			writeGrains(sink, place, piece, grains);
 			if (newBlock === undefined) return;
 			const entry = encodeBatEntry(BlockState.fullyPresent, newBlock.offset);
 			sink.writeAt(bat.offset + newBlock.index * BAT_ENTRY_SIZE, entry);
@@ -97,20 +97,7 @@ export function openWriter(plan: VhdxPlan, sink: ByteSink): DiskWriter {
 			if (fixed) writeFixedBat();
 			sink.truncate(fileSize());
 		},
-		writeRoot() {
-			const {log, fileWriteGuid, dataWriteGuid} = plan;
-			const regions = encodeRegionTable([
-				{guid: BAT_REGION, ...bat},
-				{guid: METADATA_REGION, ...plan.metadata},
-			]);
-			for (const offset of REGION_TABLE_OFFSETS) sink.writeAt(offset, regions);
-			for (const [index, offset] of HEADER_OFFSETS.entries()) {
-				const sequenceNumber = BigInt(index + 1);
-				const inFile = {logOffset: log.offset, logLength: log.length};
-				sink.writeAt(offset, encodeHeader({sequenceNumber, fileWriteGuid, dataWriteGuid, ...inFile}));
-			}
-			sink.writeAt(FILE_IDENTIFIER_OFFSET, encodeFileIdentifier(CREATOR));
-		},
+		writeRoot: () => writeRoot(plan, sink),
 		describe() {
 			const facts: Fact[] = [
 				{key: 'subformat', title: 'subformat', value: fixed ? 'fixed' : 'dynamic'},
@@ -126,4 +113,22 @@ export function openWriter(plan: VhdxPlan, sink: ByteSink): DiskWriter {
 			return facts;
 		},
 	};
+}
+
+/** The header section, without which nothing takes the file for a VHDX. */
+export function writeRoot(
+	{log, bat, metadata, fileWriteGuid, dataWriteGuid}: VhdxPlan,
+	sink: Pick<ByteSink, 'writeAt'>,
+): void {
+	const regions = encodeRegionTable([
+		{guid: BAT_REGION, ...bat},
+		{guid: METADATA_REGION, ...metadata},
+	]);
+	for (const offset of REGION_TABLE_OFFSETS) sink.writeAt(offset, regions);
+	for (const [index, offset] of HEADER_OFFSETS.entries()) {
+		const sequenceNumber = BigInt(index + 1);
+		const inFile = {logOffset: log.offset, logLength: log.length};
+		sink.writeAt(offset, encodeHeader({sequenceNumber, fileWriteGuid, dataWriteGuid, ...inFile}));
+	}
+	sink.writeAt(FILE_IDENTIFIER_OFFSET, encodeFileIdentifier(CREATOR));
 }

@@ -101,10 +101,18 @@ export interface Disk extends ByteSource {
 	describe(): DiskFacts;
 }
 
+/** A disk as a file of some format, of which nothing is stored: it is made up as it is read. */
+export interface VirtualFile extends ByteSource {
+	/** As `Disk.locate`, for a position in the file: `stored` lies there on the disk (source 0), `encoded` is made up. */
+	locate(position: number, span: Span): void;
+}
+
 /** A file that an image refers to: its parent, an extent, a data file. */
 export interface RelatedReference {
 	/** What the file is to the image, for messages. */
 	readonly role: 'parent' | 'extent' | 'data';
+	/** The source of the file that refers to it, by name: relative paths start from its folder. The image itself when absent. */
+	readonly from?: string;
 	/** Paths as recorded in the image, most trusted first: relative ones are tried, absolute ones are only hints. */
 	readonly paths: readonly string[];
 	/** The identity that the file must have, as the format spells it (a GUID). The format itself checks it. */
@@ -157,6 +165,12 @@ export interface DiskFormat {
 	open(source: ByteSource, context: OpenContext): Disk;
 	/** Absent where the format can only be read. */
 	readonly create?: DiskCreator;
+	/**
+	 * Shows any disk as a file of this format, of which nothing is written; undefined where the format holds no disk of that
+	 * size. All identifiers come from `id` (16 bytes), so that the same disk and id give the same bytes in every thread. The
+	 * disk stays the caller's.
+	 */
+	readonly present?: (disk: Disk, id: Uint8Array) => VirtualFile | undefined;
 	/** What can be done for images that are kept: checks, chains, repair. */
 	readonly upkeep?: Upkeep;
 }
@@ -206,6 +220,10 @@ export interface NewKey {
 export interface WriterPlan {
 	/** Bytes of the disk in one piece: a power of two, at least 64 KiB. */
 	readonly pieceSize: number;
+	/** Where the output holds pieces verbatim, a divisor of all their places in it: its writers take `runs`, too. */
+	readonly alignment?: number;
+	/** Bytes of the output, where its content makes no difference to them. */
+	readonly fileSize?: number;
 }
 
 /** A run that is not plain data, though it may read as zeros: only writers with `keepsMarks` are told of it. */
@@ -225,6 +243,18 @@ export interface Piece {
 	bytes: Uint8Array;
 	/** In order, without overlap. Absent or empty: all of it is plain content. */
 	marks?: readonly Mark[];
+	/** Where the plan has an `alignment`: where the content is found, in order; the rest is zeros, and `bytes` is empty. */
+	runs?: readonly StoredRun[];
+}
+
+/** A part of a piece that lies verbatim in a file, and may be shared with it (`ByteSink.cloneAt`). */
+export interface StoredRun {
+	/** Bytes from the start of the piece. Like `length` and `at` a multiple of the block size of the file system. */
+	readonly offset: number;
+	readonly length: number;
+	readonly source: ByteSource;
+	/** Position in that source. */
+	readonly at: number;
 }
 
 /**
@@ -285,6 +315,11 @@ export interface DiskCreator {
 	readonly streams?: boolean;
 	/** Checks the request and lays the output out. Pure: it touches no file. */
 	plan(request: CreateRequest, parent?: Disk): WriterPlan;
+	/**
+	 * Whether a plan with a parent makes an empty child: one to which no piece is offered, and all of which reads as the
+	 * parent. The options of src/core/child-options.ts say where that lies.
+	 */
+	readonly children?: boolean;
 	/**
 	 * Plans to go on with a file whose writing was cut short, from its last checkpoint; `request` as for `plan`, but for
 	 * the id, which is that of the file. Pieces below `position` must not be offered again. Throws `invalid` where the

@@ -70,6 +70,8 @@ export interface FileSystemUsage {
 	readonly blockSize: number;
 	readonly totalBlocks: number;
 	readonly freeBlocks: number;
+	/** Bytes of its volume, from the start, that it takes or may take: what must not be cut. Never too few; absent where not known. */
+	readonly volumeSize?: number;
 	/** Inodes, MFT records; absent where the file system has no such table. */
 	readonly totalNodes?: number;
 	readonly freeNodes?: number;

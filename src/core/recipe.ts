@@ -25,6 +25,8 @@ export interface FileRecipe {
 	/** As the user named it. */
 	readonly name: string;
 	readonly parts: readonly OpenedFile[];
+	/** Of a pipe, which is the only part then: what its readers share. */
+	readonly pipe?: SharedArrayBuffer;
 }
 
 /** A file that the gate let an image open, and the question it answers. */

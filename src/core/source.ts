@@ -20,6 +20,8 @@ export interface ByteSource extends Disposable {
 	readonly seekData?: (position: number) => number;
 	/** The first position at or after `position` that is known to be a hole, or `size` (SEEK_HOLE). */
 	readonly seekHole?: (position: number) => number;
+	/** Of a file as it is: the descriptor, for calls that share its blocks with another file. */
+	readonly descriptor?: number;
 }
 
 /** Random-access output, owned by one conversion. Synchronous, like `ByteSource`; several threads may write disjoint ranges. */
@@ -27,6 +29,8 @@ export interface ByteSink extends Disposable {
 	readonly name: string;
 	/** Writes all of `bytes` at `position`, or throws. The file grows as needed; gaps read as zeros. */
 	writeAt(position: number, bytes: Uint8Array): void;
+	/** Present where blocks can be shared: what lies at `from` in a source with a descriptor then lies at `position`, too. */
+	readonly cloneAt?: (position: number, source: ByteSource, from: number, length: number) => void;
 	/** Reads back what was written, for writers that page their tables. */
 	readAt(position: number, target: Uint8Array): void;
 	/** Sets the exact size in bytes. */

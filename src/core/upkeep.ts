@@ -1,6 +1,6 @@
 import type {CreateRequest, Disk, DiskFacts, Fact, Finding, OpenContext} from './disk.ts';
 import type {DiskError} from './error.ts';
-import type {ByteSource} from './source.ts';
+import type {ByteSink, ByteSource} from './source.ts';
 
 /** How far long work is. The worker changes it from step to step. */
 export interface Progress {
@@ -105,6 +105,61 @@ export interface Checkpoint extends Pick<CreateRequest, 'size' | 'sectorSize' | 
 	readonly parent: string | undefined;
 }
 
+/** What a file that was not closed cleanly has still to be written into it. */
+export interface PendingLog {
+	readonly entries: number;
+	/** Of the file, that the log writes; zeros behind its end are not counted. */
+	readonly bytes: number;
+	/** The size of the file afterwards. */
+	readonly size: number;
+	/**
+	 * Writes it into the file itself. Cut short at any moment, the file is still read as before, and the rest can be written
+	 * later. `id`: 16 bytes from which identifiers derive.
+	 */
+	replay(sink: ByteSink, id: Uint8Array): Steps<void>;
+}
+
+/** Bytes that a disk is to hold at a place. */
+export interface ContentChange {
+	readonly position: number;
+	readonly bytes: Uint8Array;
+}
+
+/** What a disk is to become. */
+export interface ResizeRequest {
+	/** Bytes: a multiple of the sector size, at most `Resizable.largest`. May be the size that it has. */
+	readonly size: number;
+	/**
+	 * What changes on the disk together with its size, as its partition table does. A format that cannot change all at
+	 * once brings each group to the medium before it begins the next: after the size where the disk grows, before it where
+	 * it shrinks. Within a group the order is the format's.
+	 */
+	readonly content: readonly (readonly ContentChange[])[];
+	/** 16 bytes from which new identifiers derive. */
+	readonly id: Uint8Array;
+}
+
+/** All decided, nothing written. */
+export interface Resizing {
+	/** Bytes of the file afterwards. */
+	readonly fileSize: number;
+	/** What else changes in the file: tables that move, blocks that are added. */
+	readonly facts: readonly Fact[];
+	/**
+	 * Does it, in the file itself. Every state that a crash can leave is the disk as it was or as it is to be, as far as
+	 * the format allows; its README says where it does not.
+	 */
+	apply(sink: ByteSink): Steps<void>;
+}
+
+/** A file whose disk can get another size. */
+export interface Resizable {
+	/** Bytes. */
+	readonly largest: number;
+	/** Touches nothing. Throws where this size cannot be. */
+	plan(request: ResizeRequest): Resizing;
+}
+
 /** What a format can do for images that are kept for long. All of it is optional. */
 export interface Upkeep {
 	/**
@@ -131,4 +186,14 @@ export interface Upkeep {
 	readonly checkpoint?: (source: ByteSource, context: OpenContext) => Checkpoint | undefined;
 	/** Looks for all that can be had of a damaged file. `OpenContext.salvage` then shows the disk. */
 	readonly salvage?: (source: ByteSource, context: OpenContext) => Steps<Found>;
+	/**
+	 * For formats with a log: the one to be written into the file, undefined where it was closed cleanly. Throws where the
+	 * file does not open with its log replayed.
+	 */
+	readonly pendingLog?: (source: ByteSource, context: OpenContext) => PendingLog | undefined;
+	/**
+	 * For formats whose disks can get another size in their own file. Throws `refused` where this one's cannot: others
+	 * stand between it and its content, or it was not closed cleanly.
+	 */
+	readonly resize?: (source: ByteSource, context: OpenContext) => Resizable;
 }

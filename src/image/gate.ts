@@ -1,5 +1,6 @@
 import {readdirSync, readlinkSync, realpathSync} from 'node:fs';
 import {basename, dirname, extname, isAbsolute, join, relative, resolve, sep} from 'node:path';
+import {ALL_FORMATS} from '../../formats/index.ts';
 import {DiskError} from '../core/error.ts';
 import type {Finding, RelatedReference} from '../core/disk.ts';
 import type {FileRecipe, OpenedFile, RelatedFile} from '../core/recipe.ts';
@@ -58,8 +59,8 @@ export function openGate(path: string, options: GateOptions): Gate {
 	const related: RelatedFile[] = [];
 	let named = options.parent;
 	let looks = MAXIMUM_LOOKS;
-	const lookBeside = (matches: Matches): OpenedFile | undefined => {
-		for (const candidate of beside(real, folders, Math.min(looks, MAXIMUM_BESIDE))) {
+	const lookBeside = (matches: Matches, near: readonly string[]): OpenedFile | undefined => {
+		for (const candidate of beside(real, near, Math.min(looks, MAXIMUM_BESIDE))) {
 			looks--;
 			const opened = openMatching(candidate, folders, matches);
 			if (opened !== undefined) return opened;
@@ -164,11 +165,12 @@ function missingPart(missing: string, stray: string): Finding {
 function openFirst(
 	reference: RelatedReference,
 	folders: readonly string[],
-	lookBeside: (matches: Matches) => OpenedFile | undefined,
+	lookBeside: (matches: Matches, near: readonly string[]) => OpenedFile | undefined,
 ): OpenedFile {
 	const {matches} = reference;
+	const near = foldersFor(reference, folders);
 	let unfit: DiskError | undefined;
-	for (const candidate of new Set(candidates(reference.paths, folders))) {
+	for (const candidate of new Set(candidates(reference.paths, near))) {
 		let real: string;
 		try {
 			real = realpathSync(candidate);
@@ -183,19 +185,37 @@ function openFirst(
 			unfit ??= error;
 		}
 	}
-	const found = matches && lookBeside(matches);
+	const found = matches && lookBeside(matches, near);
 	if (found !== undefined) return found;
 	if (unfit !== undefined) throw unfit;
-	throw relatedNotFound(reference, folders[0] ?? '');
+	throw relatedNotFound(reference, near[0] ?? '', near);
+}
+
+/** The folder of the file that refers, where it may be looked into, then all others that may. */
+function foldersFor({from}: RelatedReference, folders: readonly string[]): readonly string[] {
+	if (from === undefined) return folders;
+	try {
+		const own = dirname(realpathSync(from));
+		const allowed = folders.some(folder => own === folder || isInside(own, folder));
+		return allowed ? [...new Set([own, ...folders])] : folders;
+	} catch {
+		return folders;
+	}
 }
 
 /** Says that no file was let through for a reference; the same in every thread. */
-export function relatedNotFound({role, paths, identity}: RelatedReference, folder: string): DiskError {
-	const recorded = paths.join(', ') || identity || 'no path';
+export function relatedNotFound(
+	{role, paths, identity = ''}: RelatedReference,
+	folder: string,
+	folders: readonly string[] = [],
+): DiskError {
+	const recorded = paths.join(', ') || 'no path';
+	const who = identity === '' ? '' : ` with the identity ${identity}`;
+	const where = folders.length === 0 ? '' : ` in ${folders.join(', ')}`;
 	return new DiskError(
 		'not-found',
 		`gate/${role}-not-found`,
-		`its ${role} was not found; the image names ${recorded}`,
+		`its ${role}${who} was not found${where}; the image names ${recorded}`,
 		{
 			where: {file: folder},
 			hint: `put the ${role} beside the image, name it with --parent FILE, or allow its folder with --allow-path DIR`,
@@ -205,12 +225,17 @@ export function relatedNotFound({role, paths, identity}: RelatedReference, folde
 
 type Matches = NonNullable<RelatedReference['matches']>;
 
-/** Regular files in the folders whose names end as that of the image does, in the order of their names. */
+/** Regular files in the folders whose names end as those of the image's format do, in the order of their names. */
 function beside(image: string, folders: readonly string[], most: number): string[] {
-	const extension = extname(image).toLowerCase();
+	const extension = extname(image).slice(1).toLowerCase();
+	const alike = ALL_FORMATS.find(({extensions}) => extensions.includes(extension))?.extensions ?? [extension];
 	return folders
-		.flatMap(folder => filesIn(folder).filter(path => path !== image && extname(path).toLowerCase() === extension))
+		.flatMap(folder => filesIn(folder).filter(path => path !== image && isNamedLike(path, alike)))
 		.slice(0, most);
+}
+
+function isNamedLike(path: string, extensions: readonly string[]): boolean {
+	return extensions.includes(extname(path).slice(1).toLowerCase());
 }
 
 function filesIn(folder: string): string[] {

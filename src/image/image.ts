@@ -6,10 +6,12 @@ import type {FileSystem} from '../core/file-system.ts';
 import type {Partition, PartitionTable} from '../core/partition-table.ts';
 import type {FileRecipe, ImageRecipe} from '../core/recipe.ts';
 import type {ByteSource} from '../core/source.ts';
-import type {Chain, CheckListener, Checkpoint, Found, Salvage, Steps} from '../core/upkeep.ts';
+import type {Chain, CheckListener, Checkpoint, Found, PendingLog, Resizable, Salvage, Steps} from '../core/upkeep.ts';
 import {checked} from '../core/sources/checked.ts';
 import {closeFiles, fileSource} from '../core/sources/file.ts';
+import {newSharedPipe, pipeFile} from '../core/sources/pipe.ts';
 import {windowSource} from '../core/sources/window.ts';
+import {foreignSectorSize} from '../partitions/gpt/sector-size.ts';
 import {NO_SCHEME, readPartitionTable} from '../partitions/index.ts';
 import {type Gate, type GateOptions, openGate, relatedKey, relatedNotFound} from './gate.ts';
 import {foreignVolume, laterVolume, opaqueVolume, refuseForeignContainer} from './recognise.ts';
@@ -73,6 +75,8 @@ export function openDisk(path: string, options: OpenImageOptions = {}): OpenedDi
 		const format = options.format === undefined ? detectFormat(source) : formatNamed(options.format);
 		const findings: Finding[] = [...gate.findings];
 		const disk = openContainer(format, source, findings, reference => gate.openRelated(reference), options);
+		// It records none, so that it may have been given a wrong one, or none where it should have one.
+		if (format.name === RAW) findings.push(...foreignSectorSize(disk));
 		const {file, related} = gate;
 		const recipe: ImageRecipe = {
 			file,
@@ -87,15 +91,32 @@ export function openDisk(path: string, options: OpenImageOptions = {}): OpenedDi
 			disk,
 			findings,
 			recipe,
-			[Symbol.dispose]() {
+			[Symbol.dispose]: once(() => {
 				disk[Symbol.dispose]();
 				closeRecipe(recipe);
-			},
+			}),
 		};
 	} catch (error) {
 		closeRecipe(gate);
 		throw error;
 	}
+}
+
+/**
+ * A raw disk that comes through a pipe: only for work that reads each of its bytes once, in order. The descriptor stays
+ * the caller's.
+ */
+export function openPipe(name: string, descriptor: number, size: number, options: OpenImageOptions = {}): OpenedDisk {
+	const file: FileRecipe = {name, parts: [pipeFile(name, descriptor, size)], pipe: newSharedPipe()};
+	const {sectorSize} = options;
+	const recipe = {file, format: 'raw', related: [], ...(sectorSize !== undefined && {sectorSize})};
+	const findings: Finding[] = [];
+	const disk = openContainer(formatNamed('raw'), checked(fileSource(file)), findings, openNothing, options);
+	return {disk, findings, recipe, [Symbol.dispose]() {}};
+}
+
+function openNothing(): never {
+	throw new Error('a raw disk asked for another file');
 }
 
 /** The files that an image stands on, opened as far as they are there. */
@@ -141,6 +162,39 @@ export function openRuin(path: string, options: OpenImageOptions = {}): OpenedRu
 	}));
 }
 
+/** A file with the log that may have to be written into it. */
+export interface OpenedLog extends Disposable {
+	readonly format: DiskFormat;
+	/** Undefined where the format has no log. */
+	readonly pendingLog: (() => PendingLog | undefined) | undefined;
+	readonly findings: readonly Finding[];
+	readonly file: FileRecipe;
+}
+
+export function openLog(path: string, options: OpenImageOptions = {}): OpenedLog {
+	return throughGate(path, options, (format, source, context, gate) => {
+		const pendingLog = format.upkeep?.pendingLog;
+		return {format, pendingLog: pendingLog && (() => pendingLog(source, context)), file: gate.file};
+	});
+}
+
+/** A file whose disk is to get another size. */
+export interface OpenedForResize extends Disposable {
+	readonly format: DiskFormat;
+	/** Undefined where the format knows no other size. Throws as `Upkeep.resize`. */
+	readonly resizable: (() => Resizable) | undefined;
+	readonly findings: readonly Finding[];
+	readonly file: FileRecipe;
+}
+
+/** Opens nothing but the file itself, so that a missing parent does not hide that the image has one. */
+export function openForResize(path: string, options: OpenImageOptions = {}): OpenedForResize {
+	return throughGate(path, options, (format, source, context, gate) => {
+		const resize = format.upkeep?.resize;
+		return {format, resizable: resize && (() => resize(source, context)), file: gate.file};
+	});
+}
+
 /** An encrypted image that nothing opens. */
 export interface LockedImage extends Disposable {
 	readonly format: DiskFormat;
@@ -178,7 +232,7 @@ function throughGate<Opened>(
 		const findings: Finding[] = [...gate.findings];
 		const context = contextOf(options, findings, reference => gate.openRelated(reference));
 		const opened = open(format, source, context, gate);
-		return {...opened, findings, [Symbol.dispose]: () => closeRecipe(gate)};
+		return {...opened, findings, [Symbol.dispose]: once(() => closeRecipe(gate))};
 	} catch (error) {
 		closeRecipe(gate);
 		throw error;
@@ -214,6 +268,16 @@ export function openRecipe(recipe: ImageRecipe): Image {
 	return assemble({disk, findings: [], recipe, [Symbol.dispose]: () => disk[Symbol.dispose]()});
 }
 
+/** Closing a second time would close whatever files have got the same descriptors since. */
+function once(action: () => void): () => void {
+	let done = false;
+	return () => {
+		if (done) return;
+		done = true;
+		action();
+	};
+}
+
 function closeRecipe({file, related}: Pick<ImageRecipe, 'file' | 'related'>): void {
 	closeFiles(file);
 	for (const other of related) closeFiles(other.file);
@@ -246,10 +310,14 @@ function openContainer(
 	openRelated: OpenContext['openRelated'],
 	options: ContextOptions & Pick<OpenImageOptions, 'zeroUnreadable'>,
 ): Disk {
-	const {secret, zeroUnreadable: zeroed} = options;
+	const {secret, zeroUnreadable: zeroed, sectorSize} = options;
 	const context = contextOf(options, findings, openRelated);
 	try {
 		const disk = format.open(source, context);
+		if (sectorSize !== undefined && disk.sectorSize !== sectorSize) {
+			disk[Symbol.dispose]();
+			throw otherSectorSizeRecorded(disk, sectorSize);
+		}
 		if (secret !== undefined && disk.masterKey === undefined) {
 			disk[Symbol.dispose]();
 			throw secretUnneeded(source.name);
@@ -276,6 +344,14 @@ function contextOf(
 	};
 }
 
+/** Converting keeps the sector size: the partition table and the file systems count in it. */
+function otherSectorSizeRecorded({name, sectorSize}: Disk, given: number): DiskError {
+	const message = `${name} has sectors of ${sectorSize} bytes, and not of ${given}`;
+	return new DiskError('invalid', 'image/sector-size', message, {
+		hint: 'leave --sector-size out: it is for images that record none, and what is made of an image has the same sectors',
+	});
+}
+
 /** Whoever has a secret for an image expects it to be encrypted. */
 function secretUnneeded(name: string): DiskError {
 	return new DiskError('refused', 'key/unneeded', `${name} is not encrypted, but a secret was given for it`, {
@@ -286,7 +362,10 @@ function secretUnneeded(name: string): DiskError {
 function assemble(opened: OpenedDisk): Image {
 	const {disk} = opened;
 	const findings = [...opened.findings];
-	const warn = (finding: Finding) => findings.push(finding);
+	const warn = (finding: Finding) => {
+		// The disk was already looked at for some of them.
+		if (!opened.findings.some(({code}) => code === finding.code)) findings.push(finding);
+	};
 	const table = readPartitionTable(disk, {warn}, source => ALL_FILE_SYSTEMS.find(driver => driver.probe(source))?.name);
 	const volumes = table.partitions.map(partition => openVolume(disk, table, partition));
 	if (table.scheme !== NO_SCHEME && volumes.every(volume => volume.fileSystem === undefined)) {

@@ -56,7 +56,6 @@ export const ENCRYPTED_VOLUMES: readonly Signature[] = [
 
 /** File systems and volume managers; looked for when no driver takes the volume. */
 export const FOREIGN_VOLUMES: readonly Signature[] = [
-	{title: 'an exFAT file system', offset: 3, magic: "'EXFAT   "},
 	{title: 'a ReFS file system', offset: 3, magic: "'ReFS\0\0\0\0"},
 	{title: 'an XFS file system', offset: 0, magic: "'XFSB"},
 	{title: 'a Btrfs file system', offset: 0x1_0040, magic: "'_BHRfS_M"},

@@ -1,5 +1,5 @@
 import {encodeText, sameBytes} from '../core/bytes/text.ts';
-import {SpanKind, stored, unstored} from '../core/disk.ts';
+import {SpanKind, unstored} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import {
 	type FileSystem,
@@ -11,14 +11,14 @@ import {
 } from '../core/file-system.ts';
 import {explainVolume} from './explain-volume.ts';
 import type {Image, Volume} from './image.ts';
+import {type WholeDisk, wholeDisks} from './whole-disk.ts';
 
 const ROOT = 1;
-const DISK = 2;
+/** The whole disk, as files of one kind or another: up to `FIRST_EXPLANATION`. */
+const FIRST_DISK = 2;
 /** A volume that cannot be read has a directory and a README: two ids each, from here. */
 const FIRST_EXPLANATION = 16;
 
-/** The whole disk in the root of the tree. */
-export const DISK_NAME = 'disk.raw';
 const README_NAME = 'README.txt';
 
 interface Entry {
@@ -27,15 +27,17 @@ interface Entry {
 	readonly type: NodeType;
 }
 
+const isDisk = (node: NodeId): boolean => node >= FIRST_DISK && node < FIRST_EXPLANATION;
 const isReadme = (node: NodeId): boolean => node >= FIRST_EXPLANATION && node % 2 === 1;
 
 /**
- * Volume 0 of the tree: the root with a directory per volume, the disk itself, and the explanations of volumes that
+ * Volume 0 of the tree: the root with a directory per volume, the disk itself as files, and the explanations of volumes that
  * cannot be read. Its root's entries lead into the other volumes, by their packed ids.
  */
 export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): FileSystem {
 	const {disk, table} = image;
 	const byNumber = new Map(volumes.map(volume => [volume.number, volume]));
+	const disks = wholeDisks(image);
 	const modified = newestOf(image);
 	const directory = {type: 'directory', mode: 0o755, size: 0, allocated: 0} as const;
 	const file = {type: 'file', mode: 0o644, links: 1} as const;
@@ -45,15 +47,19 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 			node: fileSystem === undefined ? FIRST_EXPLANATION + number * 2 : number * NODE_ID_LIMIT + fileSystem.root,
 			type: 'directory' as const,
 		})),
-		{name: encodeText(DISK_NAME), node: DISK, type: 'file'},
+		...disks.map(({name}, index) => ({name: encodeText(name), node: FIRST_DISK + index, type: 'file' as const})),
 	];
+
+	function wholeDisk(node: NodeId): WholeDisk {
+		const found = disks[node - FIRST_DISK];
+		if (found === undefined) throw noNode(node);
+		return found;
+	}
 
 	/** The unreadable volume whose directory or README a node is. */
 	function explained(node: NodeId): Volume {
 		const volume = byNumber.get(Math.floor((node - FIRST_EXPLANATION) / 2));
-		if (volume === undefined || volume.fileSystem !== undefined) {
-			throw new DiskError('not-found', 'tree/no-node', `there is no node ${node}`, {where: {node}});
-		}
+		if (volume === undefined || volume.fileSystem !== undefined) throw noNode(node);
 		return volume;
 	}
 
@@ -61,7 +67,7 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 
 	function entriesOf(node: NodeId): readonly Entry[] {
 		if (node === ROOT) return rootEntries;
-		if (node === DISK || isReadme(node)) {
+		if (isDisk(node) || isReadme(node)) {
 			throw new DiskError('not-a-directory', 'tree/not-a-directory', 'this is not a directory', {where: {node}});
 		}
 		explained(node);
@@ -71,7 +77,10 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 	function stat(node: NodeId): Stat {
 		const common = {node, uid: 0, gid: 0, modified};
 		if (node === ROOT) return {...common, ...directory, links: 2 + volumes.length};
-		if (node === DISK) return {...common, ...file, size: disk.size, allocated: disk.size};
+		if (isDisk(node)) {
+			const whole = wholeDisk(node);
+			return {...common, ...file, size: whole.size, allocated: whole.allocated()};
+		}
 		if (isReadme(node)) {
 			const {length} = readme(node);
 			return {...common, ...file, size: length, allocated: length};
@@ -99,17 +108,16 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 		},
 		locate(node, position, span) {
 			// A README is made up: it lies nowhere on the disk.
-			if (node !== DISK) return unstored(span, SpanKind.encoded, stat(node).size - position);
-			disk.locate(position, span);
-			// The tree speaks of places on the disk, not of places in the files that it is kept in.
-			if (span.kind === SpanKind.stored) stored(span, span.length, 0, position);
+			if (!isDisk(node)) return unstored(span, SpanKind.encoded, stat(node).size - position);
+			wholeDisk(node).locate(position, span);
 		},
 		attributes: () => [],
 		streams: () => [],
 		read(node, position, target) {
-			if (node === DISK) {
-				const count = Math.max(0, Math.min(target.length, disk.size - position));
-				if (count > 0) disk.readAt(position, count === target.length ? target : target.subarray(0, count));
+			if (isDisk(node)) {
+				const whole = wholeDisk(node);
+				const count = Math.max(0, Math.min(target.length, whole.size - position));
+				if (count > 0) whole.readAt(position, count === target.length ? target : target.subarray(0, count));
 				return count;
 			}
 			if (!isReadme(node)) {
@@ -127,6 +135,10 @@ export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): F
 			return {blockSize, totalBlocks, freeBlocks: Math.min(totalBlocks, Math.floor(freeBytes / blockSize))};
 		},
 	};
+}
+
+function noNode(node: NodeId): DiskError {
+	return new DiskError('not-found', 'tree/no-node', `there is no node ${node}`, {where: {node}});
 }
 
 /** A volume whose damage hides how much is free counts as full; the others still have their say. */

@@ -24,8 +24,8 @@ function packFound(directory: NodeId, found: NodeId | undefined): NodeId | undef
 }
 
 /**
- * The whole image as one tree: the root holds a directory per volume and the disk itself as `disk.raw`. It is what
- * the mount shows and what paths on the command line name. Ids are volume x 2^44 + local; volume 0 is synthetic.
+ * The whole image as one tree: the root holds a directory per volume and the disk itself, as `disk.raw` and as a
+ * file of every format that can show it. It is what the mount shows and what paths on the command line name. Ids are volume x 2^44 + local; volume 0 is synthetic.
  */
 export function imageTree(image: Image): FileSystem {
 	const volumes = image.volumes.filter(volume => volume.number <= LAST_VOLUME);

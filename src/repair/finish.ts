@@ -1,5 +1,4 @@
-import {closeSync, constants, fstatSync, openSync} from 'node:fs';
-import process from 'node:process';
+import {closeSync, fstatSync} from 'node:fs';
 import {fileSink} from '../convert/file-sink.ts';
 import {createOutput} from '../convert/output-file.ts';
 import {type CreateRequest, type DiskCreator, SpanKind} from '../core/disk.ts';
@@ -8,10 +7,10 @@ import type {FileRecipe} from '../core/recipe.ts';
 import type {ByteSink, ByteSource} from '../core/source.ts';
 import {checked} from '../core/sources/checked.ts';
 import {fileSource} from '../core/sources/file.ts';
-import {tryLock} from '../core/system/lock.ts';
 import type {Checkpoint} from '../core/upkeep.ts';
 import {type OpenedDisk, openDisk, type OpenImageOptions} from '../image/image.ts';
 import type {Pace} from '../work/pace.ts';
+import {openInPlace} from './in-place.ts';
 
 /** Bytes copied at once. */
 const PIECE = 4 << 20;
@@ -60,11 +59,8 @@ export async function finishCopy(
 
 /** Ends the file itself. Every moment of it is the checkpoint or the finished image. */
 export function finishInPlace(path: string, found: CheckpointOf): void {
-	const descriptor = openForWriting(path);
+	const descriptor = openInPlace(path, 'name a new file instead');
 	try {
-		if (process.platform !== 'win32' && !tryLock(descriptor, 'exclusive')) {
-			throw new DiskError('refused', 'output/busy', `another tintype is writing ${path}`, {where: {file: path}});
-		}
 		if (end(found, fileSink(descriptor, path), path, descriptor)) return;
 	} finally {
 		closeSync(descriptor);
@@ -73,19 +69,6 @@ export function finishInPlace(path: string, found: CheckpointOf): void {
 		where: {file: path},
 		hint: 'name a new file, into which what can be found is written',
 	});
-}
-
-function openForWriting(path: string): number {
-	try {
-		return openSync(path, constants.O_RDWR);
-	} catch (cause) {
-		const {code, message} = cause as NodeJS.ErrnoException;
-		throw new DiskError('io', 'output/open', `${path} cannot be written: ${code ?? message}`, {
-			where: {file: path},
-			hint: 'name a new file instead',
-			cause,
-		});
-	}
 }
 
 /** Makes everything behind the checkpoint unreadable, and the image whole. */

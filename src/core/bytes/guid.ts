@@ -34,4 +34,9 @@ export function formatUuid(bytes: Uint8Array): string {
 	].join('-');
 }
 
+/** The counterpart of `formatUuid`. */
+export function parseUuid(text: string): Uint8Array {
+	return Uint8Array.from(text.replaceAll('-', '').match(/../g) ?? [], digits => Number.parseInt(digits, 16));
+}
+
 export const ZERO_GUID = '00000000-0000-0000-0000-000000000000';

@@ -57,6 +57,11 @@ export function decodeUtf16(view: DataView, at: number, units: number, littleEnd
 	return text;
 }
 
+/** The counterpart of `decodeUtf16`: two bytes for each unit, and no terminator. */
+export function putUtf16(view: DataView, at: number, text: string, littleEndian = true): void {
+	for (let i = 0; i < text.length; i++) view.setUint16(at + i * 2, text.charCodeAt(i), littleEndian);
+}
+
 /**
  * A name for people, and one that `parsePrintable` understands: text where the bytes are text, `\xNN` for bytes that
  * are not, for control characters, and for a backslash that would be taken for the start of such an escape.

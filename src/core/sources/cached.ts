@@ -9,7 +9,8 @@ export interface CacheOptions {
 
 /**
  * Keeps the blocks read last, for metadata that is read in small pieces again and again. Reads of a block or more go
- * past it. All memory is taken at the start; a read allocates nothing.
+ * past it, and so do those in a block that cannot be read whole: what is asked for may be beside what is lost. All memory
+ * is taken at the start; a read allocates nothing.
  */
 export function cachedSource(source: ByteSource, options: CacheOptions = {}): ByteSource {
 	const {blockSize = 4096, blocks = 256} = options;
@@ -17,7 +18,8 @@ export function cachedSource(source: ByteSource, options: CacheOptions = {}): By
 	/** Slot of each block held, in order of use: the first is the one to give up. */
 	const slots = new Map<number, number>();
 
-	function load(block: number): number {
+	/** The slot of a block, which is read where it is not held; undefined where it cannot be read whole. */
+	function load(block: number): number | undefined {
 		let slot = slots.get(block);
 		if (slot !== undefined) {
 			slots.delete(block);
@@ -35,10 +37,10 @@ export function cachedSource(source: ByteSource, options: CacheOptions = {}): By
 		const length = Math.min(blockSize, source.size - start);
 		try {
 			source.readAt(start, memory.subarray(slot * blockSize, slot * blockSize + length));
-		} catch (error) {
+		} catch {
 			// The slot holds nothing now. Slots are handed out by count, so the numbering must stay without gaps.
 			slots.clear();
-			throw error;
+			return undefined;
 		}
 		slots.set(block, slot);
 		return slot;
@@ -54,8 +56,12 @@ export function cachedSource(source: ByteSource, options: CacheOptions = {}): By
 				const block = Math.floor((position + done) / blockSize);
 				const within = position + done - block * blockSize;
 				const length = Math.min(blockSize - within, target.length - done);
-				const from = load(block) * blockSize + within;
-				target.set(memory.subarray(from, from + length), done);
+				const slot = load(block);
+				if (slot === undefined) source.readAt(position + done, target.subarray(done, done + length));
+				else {
+					const from = slot * blockSize + within;
+					target.set(memory.subarray(from, from + length), done);
+				}
 				done += length;
 			}
 		},

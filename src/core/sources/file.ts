@@ -5,6 +5,7 @@ import type {FileRecipe, OpenedFile} from '../recipe.ts';
 import type {ByteSource} from '../source.ts';
 import {seekData, seekEnd, seekHole} from '../system/seek.ts';
 import {concatSource} from './concat.ts';
+import {pipeSource} from './pipe.ts';
 
 /** Bytes of one read(2): the kernel gives at most 0x7ffff000. */
 const LONGEST_READ = 1 << 30;
@@ -105,6 +106,7 @@ function descriptorSource(file: OpenedFile): ByteSource {
 	return {
 		name: path,
 		size,
+		descriptor,
 		readAt,
 		...(file.sparse && {
 			seekData: (position: number) => Math.min(seekData(descriptor, position) ?? toEnd(position), size),
@@ -130,6 +132,7 @@ export function fileSource(recipe: FileRecipe): ByteSource {
 		if (!isSameFile(part))
 			throw new DiskError('io', 'file/changed', `${part.path} is no longer the file that was opened`);
 	}
+	if (recipe.pipe !== undefined) return pipeSource(recipe.parts[0], recipe.pipe);
 	const sources = recipe.parts.map(part => descriptorSource(part));
 	const [only] = sources;
 	return sources.length === 1 && only !== undefined ? only : concatSource(sources, recipe.name);

@@ -1,4 +1,5 @@
 import {createRequire} from 'node:module';
+import {constants} from 'node:os';
 import process from 'node:process';
 import {getSystemErrorMessage, getSystemErrorName} from 'node:util';
 import {DiskError} from '../error.ts';
@@ -56,12 +57,11 @@ export function lastErrorName(): string {
 	return errorName(load().koffi.errno());
 }
 
+/** Node has no name of its own for some that the system knows, EDQUOT among them. */
 function errorName(number: number): string {
-	try {
-		return getSystemErrorName(-number);
-	} catch {
-		return `errno ${number}`;
-	}
+	const name = number > 0 ? getSystemErrorName(-number) : '';
+	if (/^E[A-Z0-9]+$/.test(name)) return name;
+	return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
 }
 
 /** A failed system call as an error, from the number that it left behind. Make it before any other call. */
@@ -77,7 +77,9 @@ export function systemError(call: string, hint?: string): DiskError {
 /** The errno name behind an error of node:fs or of a system call made here, however deep. */
 export function errnoName(error: unknown): string | undefined {
 	for (let cause = error; cause instanceof Error; cause = cause.cause) {
-		if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z0-9]+$/.test(cause.code)) return cause.code;
+		if (!('code' in cause) || typeof cause.code !== 'string') continue;
+		if (/^E[A-Z0-9]+$/.test(cause.code)) return cause.code;
+		if (cause.code === 'UNKNOWN' && 'errno' in cause && typeof cause.errno === 'number') return errorName(-cause.errno);
 	}
 	return undefined;
 }

@@ -6,6 +6,7 @@ import {isUsed, protectiveEntry, readBootSector} from '../boot-sector.ts';
 import {placePartitions} from '../placement.ts';
 import {type Copy, type Damage, loadBackup, loadCopy, loadPrimary} from './copies.ts';
 import {parseEntries} from './entries.ts';
+import {otherSectorSize} from './sector-size.ts';
 
 /** Bytes at the start of a disk that are zero when it was erased there: the two sectors that every scheme uses. */
 const ERASED_START = 1024;
@@ -31,14 +32,9 @@ function hasErasedStart(disk: Disk): boolean {
 
 function open(disk: Disk, context: PartitionContext): PartitionTable {
 	const copy = chooseCopy(disk, context);
-	const {sectorSize, diskGuid} = copy.header;
-	if (sectorSize !== disk.sectorSize) {
-		context.warn({
-			code: 'gpt/sector-size',
-			severity: 'warning',
-			message: `the partition table counts in sectors of ${sectorSize} bytes, the image in ${disk.sectorSize}`,
-		});
-	}
+	const {diskGuid} = copy.header;
+	const otherSize = otherSectorSize(disk, copy);
+	if (otherSize !== undefined) context.warn(otherSize);
 	reportBootSector(disk, context);
 	const candidates = parseEntries(copy, context);
 	return {scheme: 'gpt', identifier: diskGuid, partitions: placePartitions('gpt', candidates, disk, context)};
