@@ -1,11 +1,20 @@
 /** The library: everything here is public, and nothing else is. */
 export {ALL_FORMATS} from '../formats/index.ts';
 export {ALL_FILE_SYSTEMS} from '../mount/filesystems/index.ts';
-export {capture, type CaptureOptions, type CaptureResult, type FreeSpace} from './capture/capture.ts';
+export {capture, type CaptureOptions, type CaptureResult} from './capture/capture.ts';
 export type {Excludable, Exclusion} from './capture/excluded.ts';
 export {type ChainMember, chainOf, type ChainOptions, type ChainReport} from './chain/chain.ts';
-export {type CompareOptions, compareDisks, type Comparison, type DifferentRange} from './compare/compare.ts';
 export {
+	type CompareOptions,
+	compareDisks,
+	type Comparison,
+	type DifferentRange,
+	type UncomparedRange,
+} from './compare/compare.ts';
+export {compareImages, type ImageComparison} from './compare/explain.ts';
+export {
+	type ListedMount,
+	listMounts,
 	type MountEnd,
 	type Mounted,
 	type MountOptions,
@@ -13,10 +22,12 @@ export {
 	unmount,
 	type UnmountResult,
 } from '../mount/index.ts';
-export {mountImage} from '../mount/mount-image.ts';
+export {mountImage, type MountImageOptions} from '../mount/mount-image.ts';
 export type {ContentIds} from './convert/compare-ids.ts';
 export type {ConvertProgress, ConvertResult, KeptWork} from './convert/conversion.ts';
 export {convert, type ConvertOptions} from './convert/convert.ts';
+export type {FreeSpace} from './convert/free-space.ts';
+export {create, type CreateOptions, type CreateResult} from './create/create.ts';
 export {
 	type CreateRequest,
 	type Disk,
@@ -70,7 +81,14 @@ export {formatPath, type Resolved, type ResolveOptions, resolvePath} from './ima
 export {keyFileSecret, passphraseSecret} from './image/secret.ts';
 export {imageTree} from './image/tree.ts';
 export {merge, type MergeOptions, type MergeResult} from './merge/merge.ts';
+export type {Estimate, Range as EstimateRange} from './plan/estimate.ts';
+export {type ConversionPlan, planConversion, type PlanOptions} from './plan/plan.ts';
+export type {TargetPlace} from './plan/target.ts';
+export {ALL_PROFILES} from './profiles/index.ts';
+export type {Profile} from './profiles/profile.ts';
 export {repair, type RepairOptions, type RepairResult} from './repair/repair.ts';
+export {type NewSize, resize, type ResizeOptions, type ResizeResult} from './resize/resize.ts';
+export {replayLog, type ReplayLogOptions, type ReplayLogResult} from './repair/replay-log.ts';
 export {restore, type RestoreOptions, type RestoreProgress, type RestoreResult} from './restore/restore.ts';
 export type {DamagedFile, DamageReport, LostPath, VolumeDamage} from './damage/explain.ts';
 export {type LockedReport, verifyLocked, type VerifyLockedOptions} from './verify/locked.ts';

@@ -4,9 +4,11 @@ import {DiskError} from '../core/error.ts';
 import {type ConvertResult, runConversion} from '../convert/conversion.ts';
 import {encryptionOf, lostEncryption} from '../convert/encryption.ts';
 import {createRequest, type TargetOptions, writableFormat} from '../convert/convert.ts';
+import {type FreeSpace, freeSpaceLeftOut, judgeFreeSpace, shadowCopies, skippedOf} from '../convert/free-space.ts';
 import {sourceFacts} from '../convert/source-facts.ts';
-import {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions, type Volume} from '../image/image.ts';
+import {type Image, openDisk, type OpenedDisk, openImage, type OpenImageOptions} from '../image/image.ts';
 import {type BlockDevice, blockDevice, deviceNumber, usesOf} from '../work/block-device.ts';
+import {newPace} from '../work/pace.ts';
 import {excludedRanges, type Excludable, type Exclusion} from './excluded.ts';
 import {NO_SCHEME} from '../partitions/index.ts';
 import {partitionData} from './partition-data.ts';
@@ -31,13 +33,6 @@ export interface CaptureResult extends ConvertResult {
 	readonly freeSpace: readonly FreeSpace[];
 }
 
-/** What became of a volume's free space. */
-export interface FreeSpace {
-	readonly volume: number;
-	readonly skipped: boolean;
-	readonly reason: string;
-}
-
 /**
  * Takes an image of a disk: of a block device, or of any image that can be read. Free space of clean, known file
  * systems is skipped; parts that cannot be read are recorded as unreadable. Throws what `convert` throws.
@@ -60,10 +55,13 @@ export async function capture(source: string, target: string, options: CaptureOp
 		if (parentPath !== undefined)
 			parent = openDisk(parentPath, parentSecret === undefined ? {} : {secret: parentSecret});
 		const {ranges, exclusions} = excludedRanges(image, {exclude, ...(volumes !== undefined && {volumes})});
-		const freeSpace = image.volumes
-			.filter(({number}) => volumes === undefined || volumes.includes(number))
-			.map(volume => freeSpaceOf(volume, {allBlocks: options.allBlocks ?? false, inUse: inUse.length > 0}));
-		const skipFreeOf = freeSpace.filter(({skipped}) => skipped).map(({volume}) => volume);
+		const refusal = refusalOf(options.allBlocks ?? false, inUse.length > 0);
+		const freeSpace = await judgeFreeSpace(image, {
+			pace: newPace({signal: options.signal}),
+			...(volumes !== undefined && {volumes}),
+			...(refusal !== undefined && {refusal}),
+		});
+		const skipFreeOf = skippedOf(freeSpace);
 		const tables = partitionData(image);
 		const metadata = {
 			source: {
@@ -93,7 +91,8 @@ export async function capture(source: string, target: string, options: CaptureOp
 			options,
 		);
 		const lost = lostEncryption(image.disk, request, parent?.disk);
-		return {...result, findings: [...inUse, ...result.findings, ...lost], exclusions, freeSpace};
+		const findings = [...inUse, ...result.findings, ...shadowCopies(image, skipFreeOf), ...lost];
+		return {...result, findings, exclusions, freeSpace};
 	} finally {
 		parent?.[Symbol.dispose]();
 		image[Symbol.dispose]();
@@ -125,7 +124,7 @@ function openSource(source: string, options: OpenImageOptions): Image {
 /** Why the content of the image is not that of the disk, for people. */
 function omissions(skipFreeOf: readonly number[], exclusions: readonly Exclusion[]): string[] {
 	return [
-		...(skipFreeOf.length > 0 ? [`free space of volume ${skipFreeOf.join(', ')} is left out`] : []),
+		...freeSpaceLeftOut(skipFreeOf),
 		...exclusions.map(({volume, path}) => `${path === '' ? 'content' : path} of volume ${volume} is left out`),
 	];
 }
@@ -139,18 +138,10 @@ function checkVolumes(image: Image, volumes: readonly number[] | undefined): voi
 	});
 }
 
-/** Whether a file system may say what is free: one in doubt could call free what is in use. */
-function freeSpaceOf(
-	{number: volume, fileSystem, findings}: Volume,
-	{allBlocks, inUse}: {readonly allBlocks: boolean; readonly inUse: boolean},
-): FreeSpace {
-	const kept = (reason: string): FreeSpace => ({volume, skipped: false, reason});
-	if (allBlocks) return kept('all blocks were asked for');
-	if (inUse) return kept('the disk is in use');
-	if (fileSystem === undefined) return kept('its file system is not known');
-	if (fileSystem.allocated === undefined) return kept(`${fileSystem.type} does not say what is free`);
-	const doubt = findings.find(({severity}) => severity !== 'note');
-	return doubt === undefined ? {volume, skipped: true, reason: 'clean'} : kept(doubt.message);
+/** Why no free space at all is skipped. */
+function refusalOf(allBlocks: boolean, inUse: boolean): string | undefined {
+	if (allBlocks) return 'all blocks were asked for';
+	return inUse ? 'the disk is in use' : undefined;
 }
 
 /** What the system knows of a source that is a block device. */

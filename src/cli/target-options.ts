@@ -3,6 +3,8 @@ import {ALL_FORMATS} from '../../formats/index.ts';
 import type {WriterOption} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
 import type {TargetOptions} from '../convert/convert.ts';
+import {DATA_PATHS, type DataPath} from '../convert/data-path.ts';
+import {ALL_PROFILES} from '../profiles/index.ts';
 import {valueOption} from './command.ts';
 import {secretOption} from './options.ts';
 import {parseSize} from './render/size.ts';
@@ -36,12 +38,26 @@ export const targetOptions = {
 		default: false,
 		describe: 'read source and target again and show the content ids of both',
 	},
+	'data-path': valueOption({
+		type: 'string',
+		choices: DATA_PATHS,
+		describe: 'share blocks with the source (clone), or copy them; what can be cloned is, when absent',
+	}),
 	workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
 	id: valueOption({
 		type: 'string',
 		describe: '32 hexadecimal digits from which identifiers in the target derive',
 	}),
 	timestamp: valueOption({type: 'number', describe: 'seconds since 1970 for times in the target'}),
+} as const;
+
+/** Of the commands that write or plan an image for somebody else. */
+export const profileOption = {
+	for: valueOption({
+		type: 'string',
+		choices: ALL_PROFILES.map(({name}) => name),
+		describe: 'make the target as this one takes it: format, options, size, no holes where they are refused',
+	}),
 } as const;
 
 /** Options of the commands that can write an encrypted image; `new-keys.ts` has what they mean. */
@@ -64,16 +80,18 @@ interface TargetArguments extends Readonly<Record<string, unknown>> {
 	readonly resume: boolean;
 	readonly checkpoint: string | undefined;
 	readonly verify: boolean;
+	readonly 'data-path': DataPath | undefined;
 }
 
 /** What the options say, with those of the formats' writers. */
 export function targetValues(args: TargetArguments): TargetOptions {
-	const {to, force, id, resume, checkpoint, verify} = args;
+	const {to, force, id, resume, checkpoint, verify, 'data-path': dataPath} = args;
 	const workers = wholeNumber('workers', args.workers, 1);
 	const timestamp = wholeNumber('timestamp', args.timestamp, 0);
 	return {
 		...(to !== undefined && {to}),
 		...(id !== undefined && {id}),
+		...(dataPath !== undefined && {dataPath}),
 		...(workers !== undefined && {workers}),
 		...(timestamp !== undefined && {timestamp}),
 		...(checkpoint !== undefined && {checkpointEvery: parseSize(checkpoint, 'checkpoint')}),
@@ -111,7 +129,8 @@ function writerOptions(): Record<string, Options> {
 	return options;
 }
 
-function writerValues(args: Readonly<Record<string, unknown>>): Record<string, string | number | boolean> {
+/** What was said of the format to write; sizes in bytes. */
+export function writerValues(args: Readonly<Record<string, unknown>>): Record<string, string | number | boolean> {
 	const values: Record<string, string | number | boolean> = {};
 	for (const option of writable.flatMap(format => format.create?.options ?? [])) {
 		const value = args[option.name] ?? args[camelCase(option.name)];

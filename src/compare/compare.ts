@@ -1,16 +1,28 @@
+import {availableParallelism} from 'node:os';
 import {performance} from 'node:perf_hooks';
-import {isZero} from '../core/bytes/zeros.ts';
-import {type Disk, newSpan, readsAsZero, type Span, SpanKind} from '../core/disk.ts';
-import {DiskError, located} from '../core/error.ts';
-import {newPace} from '../work/pace.ts';
+import {roundDown} from '../core/bytes/u64.ts';
+import {type Disk, newSpan, readsAsZero} from '../core/disk.ts';
+import {DiskError, type SerializedError} from '../core/error.ts';
+import type {ImageRecipe} from '../core/recipe.ts';
+import {damageList} from '../verify/damage-list.ts';
+import {newPace, type Pace} from '../work/pace.ts';
+import {type DifferentRange, newDifferences, readDifferences} from './differences.ts';
+import {pairMap, PIECE, pieceComparer, type PieceComparerOptions, type Side} from './piece.ts';
 import {recordedHashes} from './recorded.ts';
+import {type Compared, compareInThreads} from './threads.ts';
 
-/** Bytes compared at once: large enough that a system call costs nothing beside the comparison. */
-const PIECE = 1 << 20;
-/** Differences are told apart at this distance: the smallest sector. */
-const SECTOR = 512;
+export type {DifferentRange} from './differences.ts';
+
 /** Ranges listed when nothing is asked: more help nobody. */
 const DEFAULT_RANGES = 64;
+/** Ranges listed at most, whatever is asked: 16 MiB of memory. */
+const MOST_RANGES = 1 << 20;
+/** Unreadable parts listed; all are counted. */
+const MOST_UNREADABLE = 1000;
+/** Less data than this is compared before threads have started. */
+const LEAST_FOR_THREADS = 64 << 20;
+/** Threads beyond this only wait for each other and for the disks. */
+const MOST_WORKERS = 64;
 
 export interface CompareOptions {
 	/** Ranges listed at most; all are counted. */
@@ -19,17 +31,25 @@ export interface CompareOptions {
 	readonly bytes?: boolean;
 	/** Disks of different size differ, even where the longer one goes on with zeros only. */
 	readonly strict?: boolean;
+	/** The recipes of the same disks: with them, much content is compared by several threads. */
+	readonly recipes?: readonly [ImageRecipe, ImageRecipe];
+	/** Threads; the number of processors when absent. */
+	readonly workers?: number;
 	readonly onProgress?: (progress: {position: number; total: number}) => void;
 	readonly signal?: AbortSignal;
 }
 
-/** Whole sectors of 512 bytes in which the disks differ. */
-export interface DifferentRange {
+/** A part of one of the disks that could not be read, and so not compared. */
+export interface UncomparedRange {
+	/** Of the first disk or of the second. */
+	readonly disk: Side;
 	readonly position: number;
 	readonly length: number;
+	readonly error: SerializedError;
 }
 
 export interface Comparison {
+	/** Whether all of both disks could be read and is the same. */
 	readonly identical: boolean;
 	/**
 	 * What was compared: the content ids that both images record; the hashes that they record, and the bytes where these
@@ -47,194 +67,164 @@ export interface Comparison {
 	readonly differentBytes: number;
 	/** What the longer disk has beyond the end of the shorter one. */
 	readonly rest: {readonly length: number; readonly zero: boolean} | undefined;
+	/** At most 1000 of each disk, in rising order; where there is one, equality cannot be told. */
+	readonly unreadable: readonly UncomparedRange[];
+	/** How many there are, and their bytes in the first disk and in the second. */
+	readonly unreadableCount: number;
+	readonly unreadableBytes: readonly [number, number];
 	/** Bytes that had to be read of both together. */
 	readonly read: number;
 	readonly seconds: number;
 }
 
+/** A comparison with all that was found, for those who go on with it. */
+export interface FullComparison {
+	readonly comparison: Comparison;
+	/** As many as `keep` says. */
+	readonly ranges: readonly DifferentRange[];
+	readonly unreadable: Compared['unreadable'];
+	readonly forgotten: Compared['forgotten'];
+}
+
 /**
  * Compares what two disks hold, whatever they are stored in. Where both images record hashes of it, and their disks have
- * one size, these are compared, and only what differs is read. What both say is zero is not read. Rejects with the error
- * of the side that cannot be read, and with the signal's reason when aborted.
+ * one size, these are compared, and only what differs is read. What both say is zero is not read. What cannot be read is
+ * told, and the rest goes on. Rejects with the signal's reason when aborted.
  */
 export async function compareDisks(first: Disk, second: Disk, options: CompareOptions = {}): Promise<Comparison> {
-	const {ranges: mostRanges = DEFAULT_RANGES, strict = false, bytes: forced = false, onProgress, signal} = options;
+	return (await compareFully(first, second, options, 0)).comparison;
+}
+
+/** The same; keeps so many ranges, whatever is listed. */
+export async function compareFully(
+	first: Disk,
+	second: Disk,
+	options: CompareOptions,
+	keep: number,
+): Promise<FullComparison> {
+	const {ranges: most = DEFAULT_RANGES, strict = false, bytes: forced = false, onProgress, signal} = options;
+	const workers = Math.min(wholeNumber('workers', options.workers ?? availableParallelism(), 1), MOST_WORKERS);
+	const listed = Math.min(wholeNumber('ranges', most, 0), MOST_RANGES);
 	const started = performance.now();
-	const common = Math.min(first.size, second.size);
+	signal?.throwIfAborted();
 	const total = Math.max(first.size, second.size);
 	let position = 0;
-	let read = 0;
-	const pace = newPace({signal, onTurn: () => onProgress?.({position, total})});
-	const spans: [Span, Span] = [newSpan(), newSpan()];
-	const buffers: [Buffer, Buffer] = [Buffer.alloc(PIECE), Buffer.alloc(PIECE)];
-	const ranges = collectRanges(mostRanges);
-
-	function readPiece(disk: Disk, side: 0 | 1, length: number): Buffer {
-		const bytes = buffers[side].subarray(0, length);
-		readFrom(disk, position, bytes);
-		read += length;
-		return bytes;
-	}
-
+	const tell = () => onProgress?.({position, total});
+	const onPosition = (reached: number): void => {
+		position = reached;
+	};
+	const pace = newPace({signal, onTurn: tell});
+	const shared = newDifferences(Math.max(listed, keep));
 	const recorded = forced ? undefined : recordedHashes(first, second);
-	if (recorded?.equal === true) {
-		// Equal ids say nothing of parts that could not be read: these have no content to compare.
-		if (recorded.mayBeUnreadable) {
-			for (; position < common; position += Math.min(spans[0].length, spans[1].length)) {
-				requireReadable(first, position, spans[0]);
-				requireReadable(second, position, spans[1]);
-				if (pace.due()) await pace.turn();
-			}
-		}
-		position = common;
-	}
-	/** Whether one of the disks has a part there that could not be read; looks at maps alone. */
-	function isUnreadable(from: number, length: number): boolean {
-		if (recorded?.mayBeUnreadable !== true) return false;
-		for (let at = from; at < from + length; at += Math.min(spans[0].length, spans[1].length)) {
-			locateIn(first, at, spans[0]);
-			locateIn(second, at, spans[1]);
-			if (spans.some(({kind}) => kind === SpanKind.unreadable)) return true;
-		}
-		return false;
-	}
-
-	while (position < common) {
-		const same = recorded?.same(position) ?? 0;
-		if (same > 0 && !isUnreadable(position, same)) {
-			position += same;
-			if (pace.due()) await pace.turn();
-			continue;
-		}
-		locateIn(first, position, spans[0]);
-		locateIn(second, position, spans[1]);
-		const [firstSpan, secondSpan] = spans;
-		// Where hashes tell units apart, no more than the unit that differs is read.
-		const left = Math.min(common - position, recorded === undefined ? PIECE : recorded.left(position));
-		const firstZero = readsAsZero(firstSpan.kind);
-		const secondZero = readsAsZero(secondSpan.kind);
-		let length: number;
-		if (firstZero && secondZero) {
-			length = Math.min(common - position, firstSpan.length, secondSpan.length);
-		} else if (firstZero || secondZero) {
-			length = Math.min(left, PIECE, (firstZero ? firstSpan : secondSpan).length);
-			const bytes = firstZero ? readPiece(second, 1, length) : readPiece(first, 0, length);
-			if (!isZero(bytes)) ranges.addNonZero(position, bytes);
-		} else {
-			length = Math.min(left, PIECE);
-			const a = readPiece(first, 0, length);
-			const b = readPiece(second, 1, length);
-			if (!a.equals(b)) ranges.addDifferent(position, a, b);
-		}
-		position += length;
-		if (pace.due()) await pace.turn();
-	}
-
-	const longer = first.size > second.size ? first : second;
-	let restIsZero = true;
-	while (restIsZero && position < total) {
-		const span = spans[0];
-		locateIn(longer, position, span);
-		let length = Math.min(span.length, total - position);
-		if (!readsAsZero(span.kind)) {
-			length = Math.min(PIECE, total - position);
-			const bytes = readPiece(longer, 0, length);
-			if (!isZero(bytes)) {
-				restIsZero = false;
-				ranges.noteFirst(position + bytes.findIndex(byte => byte !== 0));
-			}
-		}
-		position += length;
-		if (pace.due()) await pace.turn();
-	}
+	const found = await findDifferences();
 	position = total;
-	onProgress?.({position, total});
+	tell();
 
+	const differences = readDifferences(shared);
 	const sizesDiffer = first.size !== second.size;
-	const {firstDifference, found, rangeCount, differentBytes} = ranges.result();
-	return {
+	const ranges = differences.list();
+	const {unreadable, forgotten} = found;
+	const unreadableCount = unreadable[0].length + unreadable[1].length;
+	const bytesOf = (side: Side): number => unreadable[side].reduce((sum, {length}) => sum + length, forgotten[side]);
+	const comparison: Comparison = {
 		by: recorded === undefined ? 'bytes' : recorded.equal ? 'ids' : 'hashes',
-		identical: rangeCount === 0 && restIsZero && !(strict && sizesDiffer),
+		identical: differences.count === 0 && !differences.restHasData && unreadableCount === 0 && !(strict && sizesDiffer),
 		sizes: [first.size, second.size],
-		firstDifference,
-		ranges: found,
-		rangeCount,
-		differentBytes,
-		rest: sizesDiffer ? {length: total - common, zero: restIsZero} : undefined,
-		read,
+		firstDifference: differences.first,
+		ranges: ranges.slice(0, listed),
+		rangeCount: differences.count,
+		differentBytes: differences.bytes,
+		rest: sizesDiffer ? {length: total - Math.min(first.size, second.size), zero: !differences.restHasData} : undefined,
+		unreadable: ([0, 1] as const).flatMap(disk =>
+			unreadable[disk]
+				.slice(0, MOST_UNREADABLE)
+				.map(({position: at, length, error}) => ({disk, position: at, length, error})),
+		),
+		unreadableCount,
+		unreadableBytes: [bytesOf(0), bytesOf(1)],
+		read: found.read,
 		seconds: (performance.now() - started) / 1000,
 	};
+	return {comparison, ranges, unreadable, forgotten};
+
+	async function findDifferences(): Promise<Compared> {
+		// Equal ids say nothing of parts that could not be read: these have no content to compare.
+		if (recorded?.equal === true && !recorded.mayBeUnreadable) {
+			return {read: 0, unreadable: [[], []], forgotten: [0, 0]};
+		}
+		const map = pairMap(first, second);
+		const {recipes} = options;
+		const threads = recipes !== undefined && workers > 1 && (await paysThreads(map, pace));
+		if (!threads) return compareHere(first, second, {recorded, differences: shared, pace, onPosition});
+		return compareInThreads(recipes, {
+			workers,
+			size: total,
+			differences: shared,
+			trust: !forced,
+			signal,
+			onPosition(reached) {
+				onPosition(reached);
+				tell();
+			},
+		});
+	}
 }
 
-/** Fails as a reader would where the source could not be read. */
-function requireReadable(disk: Disk, position: number, span: Span): void {
-	locateIn(disk, position, span);
-	if (span.kind === SpanKind.unreadable) readFrom(disk, position, new Uint8Array(1));
+interface HereOptions extends Pick<PieceComparerOptions, 'recorded'> {
+	readonly differences: SharedArrayBuffer;
+	readonly pace: Pace;
+	readonly onPosition: (position: number) => void;
 }
 
-/** Joins differing sectors to ranges, also over the border of two pieces. */
-function collectRanges(most: number) {
-	const found: {position: number; length: number}[] = [];
-	let firstDifference: number | undefined;
-	let rangeCount = 0;
-	let differentBytes = 0;
-	let lastEnd = -1;
-
-	function add(position: number, length: number): void {
-		differentBytes += length;
-		const last = found.at(-1);
-		if (position === lastEnd) {
-			if (rangeCount <= most && last !== undefined) last.length += length;
-		} else {
-			rangeCount += 1;
-			if (rangeCount <= most) found.push({position, length});
+/** In this thread, for what is small. */
+async function compareHere(
+	first: Disk,
+	second: Disk,
+	{recorded, differences, pace, onPosition}: HereOptions,
+): Promise<Compared> {
+	const numbers = new Float64Array(differences);
+	const lists = [damageList(), damageList()] as const;
+	const comparer = pieceComparer(first, second, {
+		recorded,
+		numbers,
+		onUnreadable: (side, at, length, error) => lists[side].add(at, length, error),
+	});
+	const map = pairMap(first, second);
+	const span = newSpan();
+	for (let position = 0; position < map.size; onPosition(position)) {
+		if (pace.due()) await pace.turn();
+		map.locate(position, span);
+		if (readsAsZero(span.kind)) {
+			position += span.length;
+			continue;
 		}
-		lastEnd = position + length;
+		const start = roundDown(position, PIECE);
+		const end = Math.min(start + PIECE, map.size);
+		comparer.compare(start, end - start);
+		comparer.differences.addTo(numbers);
+		position = end;
 	}
-
-	function addSectors(position: number, length: number, differs: (from: number, to: number) => boolean): void {
-		for (let from = 0; from < length; ) {
-			// Spans may start anywhere; sectors are counted from the start of the disk.
-			const to = Math.min(length, from + SECTOR - ((position + from) % SECTOR));
-			if (differs(from, to)) add(position + from, to - from);
-			from = to;
-		}
-	}
-
-	function noteFirst(position: number): void {
-		firstDifference ??= position;
-	}
-
+	const [a, b] = lists;
 	return {
-		noteFirst,
-		addNonZero(position: number, bytes: Buffer): void {
-			noteFirst(position + bytes.findIndex(byte => byte !== 0));
-			addSectors(position, bytes.length, (from, to) => !isZero(bytes.subarray(from, to)));
-		},
-		addDifferent(position: number, a: Buffer, b: Buffer): void {
-			noteFirst(position + a.findIndex((byte, index) => byte !== b[index]));
-			addSectors(position, a.length, (from, to) => a.compare(b, from, to, from, to) !== 0);
-		},
-		result: () => ({firstDifference, found, rangeCount, differentBytes}),
+		read: comparer.read,
+		unreadable: [a.runs(), b.runs()],
+		forgotten: [a.forgotten(), b.forgotten()],
 	};
 }
 
-function locateIn(disk: Disk, position: number, span: Span): void {
-	try {
-		disk.locate(position, span);
-	} catch (error) {
-		throw ofDisk(error, disk, position);
+/** Looks at the maps alone, until it knows. */
+async function paysThreads(map: Disk, pace: Pace): Promise<boolean> {
+	const span = newSpan();
+	let data = 0;
+	for (let position = 0; position < map.size && data < LEAST_FOR_THREADS; position += span.length) {
+		if (pace.due()) await pace.turn();
+		map.locate(position, span);
+		if (!readsAsZero(span.kind)) data += span.length;
 	}
+	return data >= LEAST_FOR_THREADS;
 }
 
-function readFrom(disk: Disk, position: number, bytes: Uint8Array): void {
-	try {
-		disk.readAt(position, bytes);
-	} catch (error) {
-		throw ofDisk(error, disk, position);
-	}
-}
-
-function ofDisk(error: unknown, disk: Disk, position: number): unknown {
-	return error instanceof DiskError ? located(error, {file: disk.name, position}) : error;
+function wholeNumber(name: string, value: number, least: number): number {
+	if (Number.isSafeInteger(value) && value >= least) return value;
+	throw new DiskError('invalid', `compare/${name}`, `${name} is a whole number from ${least}, not ${value}`);
 }

@@ -32,13 +32,14 @@ export function recordedHashes(first: Disk, second: Disk): RecordedPair | undefi
 		mayBeUnreadable: a.mayBeUnreadable || b.mayBeUnreadable,
 		left: position => unit - (position % unit),
 		same(position) {
+			if (equal) return unit - (position % unit);
 			const start = roundDown(position, unit);
 			try {
 				const length = Math.min(a.read(start, hashes[0]), b.read(start, hashes[1]));
 				return sameBytes(...hashes) ? start + length - position : 0;
 			} catch (error) {
 				// Without its hashes content can still be compared.
-				if (error instanceof DiskError && error.family !== 'io') return 0;
+				if (error instanceof DiskError) return 0;
 				throw error;
 			}
 		},

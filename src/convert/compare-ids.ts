@@ -2,7 +2,8 @@ import {type Disk, newSpan, type Span, SpanKind, stored, unstored} from '../core
 import {DiskError} from '../core/error.ts';
 import {mappedDisk} from '../core/mapped-disk.ts';
 import {identify, type IdentifyOptions} from '../identify/identify.ts';
-import {openDisk, type OpenImageOptions} from '../image/image.ts';
+import {openDisk, type OpenImageOptions, openRecipe} from '../image/image.ts';
+import {captureView} from './capture-view.ts';
 import type {Conversion, ConversionOptions, ConvertResult} from './conversion.ts';
 
 /** Content ids of both sides, each computed from what it holds. */
@@ -19,14 +20,15 @@ export interface ContentIds {
 
 /**
  * Reads source and target again. Where the target leaves out parts on purpose, it is held against the id that was
- * computed while it was written, from what was read then.
+ * computed while it was written, from what was read then; where its format records none, against the source without
+ * these parts.
  */
 export async function compareIds(
 	conversion: Conversion,
 	{target, size, unreadable}: ConvertResult,
 	{workers, signal, onProgress}: ConversionOptions,
 ): Promise<ContentIds> {
-	const {opened, leavesOut = []} = conversion;
+	const {opened, view, leavesOut = []} = conversion;
 	const phase = (number: number): IdentifyOptions => ({
 		trust: false,
 		zeroUnreadable: true,
@@ -44,14 +46,15 @@ export async function compareIds(
 		const reasons = [
 			...leavesOut,
 			...(unreadable > 0 || source === null ? ['what could not be read is left out'] : []),
-			...(padding > 0 ? [`the target is larger by ${padding} bytes of zeros, to whole sectors`] : []),
+			...(padding > 0 ? [`the target is larger by ${padding} bytes of zeros`] : []),
 		];
 		return {source, target: found.contentId, good: await isGood(), reasons};
 
 		async function isGood(): Promise<boolean> {
 			if (reasons.length === 0) return source === found.contentId;
-			if (padding === 0) return found.recorded === found.contentId;
-			return found.contentId === (await readableId(padded(opened.disk, disk.size), phase(2)));
+			if (padding === 0 && found.recorded !== undefined) return found.recorded === found.contentId;
+			const meant = view === undefined ? opened.disk : captureView(openRecipe(opened.recipe), view);
+			return found.contentId === (await readableId(padding > 0 ? padded(meant, disk.size) : meant, phase(2)));
 		}
 	} finally {
 		image[Symbol.dispose]();

@@ -2,11 +2,15 @@ import {fstatSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import type {CreateRequest, DiskCreator, DiskFormat, Fact, Finding, ResumedPlan, WriterPlan} from '../core/disk.ts';
 import {DiskError, deserializeError} from '../core/error.ts';
-import type {OpenedFile} from '../core/recipe.ts';
+import type {FileRecipe, OpenedFile} from '../core/recipe.ts';
+import {giveUpPipe, hasMore} from '../core/sources/pipe.ts';
 import type {OpenedDisk} from '../image/image.ts';
 import type {CaptureView} from './capture-view.ts';
+import type {Cloning} from './clone-runs.ts';
+import {type DataPath, findCloning} from './data-path.ts';
 import {compareIds, type ContentIds} from './compare-ids.ts';
 import type {ConvertReport, ConvertTask} from './convert.worker.ts';
+import {fileSink} from './file-sink.ts';
 import {fileOutput, type Output, streamOutput} from './output.ts';
 import {createOutput} from './output-file.ts';
 import {newSharedQueue, openQueue} from './queue.ts';
@@ -28,6 +32,8 @@ export interface ConversionOptions {
 	readonly checkpointEvery?: number;
 	/** Threads; the number of processors when absent. */
 	readonly workers?: number;
+	/** How content comes into the target; `auto` when absent. */
+	readonly dataPath?: DataPath;
 	/** Called a few times a second, and once at the end. */
 	readonly onProgress?: (progress: ConvertProgress) => void;
 	/** Called before it fails or is aborted, when what is done is kept for a run with `resume`. */
@@ -58,8 +64,12 @@ export interface ConvertResult {
 	readonly size: number;
 	/** Where on the disk it went on with what an interrupted run had done; 0 when it did not. */
 	readonly resumedAt: number;
-	/** Bytes that were read and not skipped as holes. */
+	/** Bytes of pieces that may hold data, and were not skipped as holes. */
 	readonly read: number;
+	/** How content came into the target. */
+	readonly dataPath: 'clone' | 'copy';
+	/** Of these the bytes that were not copied: the target shares their blocks with the source. */
+	readonly cloned: number;
 	/** Bytes that could not be read and are recorded as such; 0 unless that was asked for. */
 	readonly unreadable: number;
 	/** Bytes of the target file, and how many of them it occupies. */
@@ -94,6 +104,8 @@ export interface Conversion {
 	readonly accept?: (partial: string, unreadable: number) => void;
 	/** What the target leaves out of the source on purpose, for people. */
 	readonly leavesOut?: readonly string[];
+	/** False: the file gets all its blocks, for those who refuse sparse files. */
+	readonly holes?: boolean;
 }
 
 /** Threads beyond this only wait for each other and for the disk. */
@@ -112,13 +124,15 @@ export async function runConversion(conversion: Conversion, options: ConversionO
 	const {disk} = opened;
 	checkOptions(conversion, options);
 	const sources = [opened, ...(parent === undefined ? [] : [parent])].flatMap(filesOf);
-	const {output, plan, resumed, findings} = prepareOutput(conversion, options, sources);
+	const {output, plan, resumed, findings, cloning} = prepareOutput(conversion, options, sources);
 	const workers = Math.min(options.workers ?? availableParallelism(), MOST_WORKERS);
 	const resumedAt = resumed?.position ?? 0;
+	const {pipe: input} = opened.recipe.file;
+	const canResume = output.pipe === undefined && input === undefined;
 	const shared = newSharedQueue(disk.size, plan.pieceSize, workers, {
 		keepsMarks: creator.keepsMarks ?? false,
 		start: resumedAt,
-		...(output.pipe === undefined && {checkpointEvery: checkpointEvery(disk.size, options)}),
+		...(canResume && {checkpointEvery: checkpointEvery(disk.size, options)}),
 	});
 	const queue = openQueue(shared);
 	const {view, tolerant = false} = conversion;
@@ -133,11 +147,14 @@ export async function runConversion(conversion: Conversion, options: ConversionO
 		...(view !== undefined && {view}),
 		...(parent !== undefined && {parent: parent.recipe}),
 		...(output.pipe !== undefined && {pipe: output.pipe}),
+		...(conversion.holes === false && {holes: false}),
+		...(cloning !== undefined && {cloning}),
 	};
 	let facts: readonly Fact[];
 	let written: {size: number; allocated: number};
 	try {
 		facts = await runWorkers(task, workers, options);
+		if (input !== undefined) checkEnd(opened.recipe.file, disk.size);
 		written = output.written();
 	} catch (error) {
 		if (queue.saved > 0 && canGoOn(error)) {
@@ -159,6 +176,8 @@ export async function runConversion(conversion: Conversion, options: ConversionO
 		size: disk.size,
 		resumedAt,
 		read: queue.read,
+		dataPath: queue.cloned > 0 ? 'clone' : 'copy',
+		cloned: queue.cloned,
 		unreadable: queue.unreadable + unreadableIn(resumed?.metadata),
 		fileSize: written.size,
 		allocated: written.allocated,
@@ -174,11 +193,15 @@ function invalid(name: string, message: string): DiskError {
 	return new DiskError('invalid', `convert/${name}`, message);
 }
 
-function checkOptions({format, creator}: Conversion, options: ConversionOptions): void {
+function checkOptions({opened, format, creator}: Conversion, options: ConversionOptions): void {
 	checkNumber('workers', options.workers, 1);
 	checkNumber('checkpointEvery', options.checkpointEvery, 1);
 	if (options.resume === true && creator.resume === undefined) {
 		throw invalid('resume', `a ${format.name} file that was not finished cannot be gone on with`);
+	}
+	if (opened.recipe.file.pipe !== undefined) {
+		if (options.resume === true) throw invalid('resume', 'what came through a pipe cannot be gone on with');
+		if (options.verify === true) throw invalid('verify', 'what came through a pipe cannot be read again');
 	}
 	if (options.stream === undefined) return;
 	if (creator.streams !== true) {
@@ -188,24 +211,40 @@ function checkOptions({format, creator}: Conversion, options: ConversionOptions)
 	if (options.verify === true) throw invalid('verify', 'what went to a pipe cannot be read back');
 }
 
+/** What comes through a pipe must end where it was said to: its size was told by somebody who may be wrong. */
+function checkEnd({name, parts: [part]}: FileRecipe, size: number): void {
+	if (!hasMore(part)) return;
+	throw new DiskError('invalid', 'convert/input-size', `more than ${size} bytes come through ${name}`, {
+		hint: 'give the true size of the disk',
+	});
+}
+
 /** Where the bytes go, the plan for them, and what was found there. */
 interface Prepared {
 	readonly output: Output;
 	readonly plan: WriterPlan;
 	readonly resumed: ResumedPlan | undefined;
 	readonly findings: readonly Finding[];
+	readonly cloning?: Cloning | undefined;
 }
 
 function prepareOutput(
 	conversion: Conversion,
-	{resume = false, force = false, stream}: ConversionOptions,
+	{resume = false, force = false, stream, dataPath = 'auto'}: ConversionOptions,
 	sources: readonly OpenedFile[],
 ): Prepared {
 	const {target, creator, request, parent} = conversion;
 	// What is wrong with the request is told before anything is touched.
 	const plan = resume ? undefined : creator.plan(request, parent?.disk);
 	if (plan !== undefined && stream !== undefined) {
-		return {output: streamOutput(target, stream), plan, resumed: undefined, findings: []};
+		const output = streamOutput(target, stream);
+		return {
+			output,
+			plan,
+			resumed: undefined,
+			findings: [],
+			cloning: findCloning(dataPath, plan, output, conversion.opened.disk, []),
+		};
 	}
 	const findings: Finding[] = [];
 	let resumed: ResumedPlan | undefined;
@@ -218,16 +257,22 @@ function prepareOutput(
 		},
 	});
 	try {
-		return {
-			output: fileOutput(output),
-			plan: resumed?.plan ?? plan ?? creator.plan(request, parent?.disk),
-			resumed,
-			findings: [...output.findings, ...findings],
-		};
+		const used = resumed?.plan ?? plan ?? creator.plan(request, parent?.disk);
+		const file = fileOutput(output);
+		if (used.fileSize !== undefined) tryFileSize(file, used.fileSize);
+		const cloning = findCloning(dataPath, used, file, conversion.opened.disk, filesOf(conversion.opened));
+		return {output: file, plan: used, resumed, findings: [...output.findings, ...findings], cloning};
 	} catch (error) {
 		output.discard();
 		throw error;
 	}
+}
+
+/** Hours of work need not end at the size that the target's file system does not allow. The output is empty. */
+function tryFileSize({descriptor, partial}: Output, size: number): void {
+	const sink = fileSink(descriptor, partial);
+	sink.truncate(size);
+	sink.truncate(0);
 }
 
 function checkpointEvery(size: number, options: ConversionOptions): number {
@@ -266,8 +311,16 @@ async function runWorkers(
 	const queue = openQueue(task.queue);
 	const total = task.queue.size * (verify === true ? 3 : 1);
 	const tell = () => onProgress?.({position: queue.position, total});
-	const onAbort = () => queue.abort();
-	const onStop = () => queue.stop();
+	const {pipe} = task.recipe.file;
+	const giveUp = () => pipe !== undefined && giveUpPipe(pipe);
+	const onAbort = () => {
+		queue.abort();
+		giveUp();
+	};
+	const onStop = () => {
+		queue.stop();
+		giveUp();
+	};
 	const timer = setInterval(tell, PROGRESS_MILLISECONDS);
 	signal?.addEventListener('abort', onStop);
 	try {
@@ -278,6 +331,7 @@ async function runWorkers(
 			),
 		);
 		const failed = reports.find(report => report.kind === 'failed');
+		if (pipe !== undefined) signal?.throwIfAborted();
 		if (failed !== undefined) throw deserializeError(failed.error);
 		const done = reports.find(report => report.kind === 'done' && report.facts !== undefined);
 		// One that was whole when the wish to end it came is whole.

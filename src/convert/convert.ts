@@ -3,10 +3,13 @@ import {extname} from 'node:path';
 import {ALL_FORMATS} from '../../formats/index.ts';
 import type {CreateRequest, DiskCreator, DiskFormat, NewKey} from '../core/disk.ts';
 import {DiskError} from '../core/error.ts';
-import {type OpenImageOptions, openDisk} from '../image/image.ts';
+import {openPipe, type OpenImageOptions} from '../image/image.ts';
 import {encryptionOf, lostEncryption, requireEncryption} from './encryption.ts';
 import {checkNumber, type ConversionOptions, type ConvertResult, runConversion} from './conversion.ts';
+import type {FreeSpace} from './free-space.ts';
+import {profiled} from './profiled.ts';
 import {sourceFacts} from './source-facts.ts';
+import {besideSaving, usedOnly} from './used-only.ts';
 
 export interface TargetOptions extends ConversionOptions {
 	/** The target's format by name; by the target's extension when absent. */
@@ -25,7 +28,21 @@ export interface TargetOptions extends ConversionOptions {
 	readonly keys?: readonly NewKey[];
 }
 
-export interface ConvertOptions extends OpenImageOptions, TargetOptions {}
+export interface ConvertOptions extends OpenImageOptions, TargetOptions {
+	/** Reads a raw disk of `size` bytes from this descriptor, a pipe for example; `source` is then its name in messages. */
+	readonly input?: {readonly descriptor: number; readonly size: number};
+	/** Leaves out what file systems call free: it reads as zeros in the target. What is in doubt is converted whole. */
+	readonly usedOnly?: boolean;
+	/** A profile by name, `hyperv` for example: what is not said here is as it wants it. See src/profiles. */
+	readonly for?: string;
+}
+
+export interface ConvertImageResult extends ConvertResult {
+	/** With `usedOnly`: what became of each volume's free space. */
+	readonly freeSpace?: readonly FreeSpace[];
+	/** Without it: bytes that it would have left out. Absent where no volume is understood, or it takes long to tell. */
+	readonly usedOnlySaves?: number;
+}
 
 /**
  * Converts an image into a new file of another format, or of the same one.
@@ -34,17 +51,40 @@ export interface ConvertOptions extends OpenImageOptions, TargetOptions {}
  * target exists, is the source or is a device; `invalid` for options that the format does not have; whatever reading
  * the source throws. Rejects with the signal's reason when it is aborted. What it leaves then is told by `onKept`.
  */
-export async function convert(source: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
-	options.signal?.throwIfAborted();
+export async function convert(source: string, target: string, given: ConvertOptions = {}): Promise<ConvertImageResult> {
+	given.signal?.throwIfAborted();
+	const profile = profiled(target, given);
+	const {options, holes} = profile;
 	const kind = writableFormat(target, options);
-	const opened = openDisk(source, options);
+	const {input} = options;
+	const opened = input === undefined ? profile.open(source) : openPipe(source, input.descriptor, input.size, options);
 	try {
 		const {disk} = opened;
+		if (options.usedOnly === true && input !== undefined) {
+			throw new DiskError(
+				'invalid',
+				'convert/used-only',
+				'what comes through a pipe is read once: all of it is copied',
+			);
+		}
+		const used = options.usedOnly === true ? await usedOnly(opened, source, options.signal) : undefined;
 		const metadata =
-			kind.creator.keepsMarks === true ? {source: sourceFacts(opened, options.timestamp === undefined)} : {};
-		const request = {...createRequest(disk, options, metadata), ...encryptionOf({source: disk, ...kind}, options.keys)};
-		const result = await runConversion({opened, target, ...kind, request}, options);
-		return {...result, findings: [...result.findings, ...lostEncryption(disk, request)]};
+			kind.creator.keepsMarks === true
+				? {source: sourceFacts(opened, options.timestamp === undefined), ...used?.metadata}
+				: {};
+		const size = profile.sizeOf(disk.size);
+		const request = {
+			...createRequest({size, sectorSize: disk.sectorSize}, options, metadata),
+			...encryptionOf({source: disk, ...kind}, options.keys),
+		};
+		const conversion = {opened, target, ...kind, request, holes, ...used?.conversion};
+		const {result, saves} = await besideSaving(opened, used, () => runConversion(conversion, options));
+		return {
+			...result,
+			findings: [...profile.findings(result), ...(used?.findings ?? []), ...lostEncryption(disk, request)],
+			...(used !== undefined && {freeSpace: used.freeSpace}),
+			...(saves !== undefined && {usedOnlySaves: saves}),
+		};
 	} finally {
 		opened[Symbol.dispose]();
 	}

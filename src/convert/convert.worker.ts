@@ -2,11 +2,14 @@ import {parentPort, workerData} from 'node:worker_threads';
 import {ALL_FORMATS} from '../../formats/index.ts';
 import {captureView, type CaptureView} from './capture-view.ts';
 import type {Disk, DiskWriter, Fact, Mark, WriterPlan} from '../core/disk.ts';
-import {type SerializedError, serializeError} from '../core/error.ts';
+import {DiskError, type SerializedError, serializeError} from '../core/error.ts';
 import type {ImageRecipe} from '../core/recipe.ts';
 import type {ByteSink} from '../core/source.ts';
+import {giveUpPipe} from '../core/sources/pipe.ts';
 import {openRecipe, openRecipeDisk} from '../image/image.ts';
-import {fileSink} from './file-sink.ts';
+import {type Cloning, type RunFinder, runFinder} from './clone-runs.ts';
+import {type FileSink, fileSink} from './file-sink.ts';
+import {fillHoles} from './fill-holes.ts';
 import {pipeSink, type SharedPipe} from './pipe-sink.ts';
 import {type PieceReader, pieceReader} from './read-piece.ts';
 import {Aborted, openQueue, type Queue, type SharedQueue, type Turn} from './queue.ts';
@@ -27,6 +30,10 @@ export interface ConvertTask {
 	readonly tolerant: boolean;
 	/** Of output that goes to a pipe. */
 	readonly pipe?: SharedPipe;
+	/** False: all of the file is given blocks. */
+	readonly holes?: boolean;
+	/** What may be shared with the source instead of copied. */
+	readonly cloning?: Cloning;
 }
 
 export type ConvertReport =
@@ -49,12 +56,13 @@ interface Tools {
 	readonly reader: PieceReader;
 	/** One for each piece that waits for its turn. */
 	readonly writers: readonly DiskWriter[];
-	readonly sink: ByteSink;
+	readonly sink: ByteSink & Partial<Pick<FileSink, 'cloned'>>;
+	readonly runsOf: RunFinder | undefined;
 	readonly queue: Queue;
 }
 
 function openTools(task: ConvertTask): Tools {
-	const {format, plan, descriptor, name, pipe} = task;
+	const {format, plan, descriptor, name, pipe, cloning} = task;
 	const creator = ALL_FORMATS.find(candidate => candidate.name === format)?.create;
 	if (creator === undefined) throw new Error(`${format} has no writer`);
 	const disk = openSource(task);
@@ -66,6 +74,7 @@ function openTools(task: ConvertTask): Tools {
 		reader: pieceReader(disk, {keepsMarks, tolerant: keepsMarks && task.tolerant}),
 		writers: Array.from({length: PIECES_AHEAD}, () => creator.open(plan, sink, parent)),
 		sink,
+		runsOf: cloning === undefined ? undefined : runFinder(disk, cloning),
 		queue: openQueue(task.queue),
 	};
 }
@@ -78,9 +87,10 @@ interface Slot {
 }
 
 const NO_MARKS: readonly Mark[] = [];
+const NO_BYTES = new Uint8Array(0);
 
 /** Takes piece after piece until there is none. Those that are encoded wait in a ring until it is their turn. */
-function writePieces({plan, pipe}: ConvertTask, {disk, reader, writers, queue}: Tools): void {
+function writePieces({plan, pipe}: ConvertTask, {disk, reader, writers, sink, runsOf, queue}: Tools): void {
 	const ring = writers.map(
 		(writer): Slot => ({writer, turn: {ticket: 0, position: 0, length: 0}, buffer: new Uint8Array(plan.pieceSize)}),
 	);
@@ -92,6 +102,11 @@ function writePieces({plan, pipe}: ConvertTask, {disk, reader, writers, queue}: 
 		if (!queue.take(disk, turn)) return false;
 		const {position, length, mark} = turn;
 		if (mark !== undefined) return true;
+		const runs = runsOf?.(position, length);
+		if (runs !== undefined) {
+			writer.encode({position, bytes: NO_BYTES, runs});
+			return true;
+		}
 		const bytes = length === buffer.length ? buffer : buffer.subarray(0, length);
 		const marks = reader.read(position, bytes);
 		// The reader uses its list again, before the piece has its turn.
@@ -127,16 +142,20 @@ function writePieces({plan, pipe}: ConvertTask, {disk, reader, writers, queue}: 
 			if (more) waiting++;
 		}
 	}
-	queue.addUnreadable(reader.unreadable);
+	queue.addTotals(reader.unreadable, sink.cloned ?? 0);
 }
 
 /** Writes the tables, then the root: the file is whole with it. */
-function finish({writers: [writer], sink, queue}: Tools): readonly Fact[] {
+function finish({descriptor, name, holes}: ConvertTask, {writers: [writer], sink, queue}: Tools): readonly Fact[] {
+	const sync = (): void => {
+		if (holes === false) fillHoles(descriptor, name, () => queue.checkAborted());
+		sink.sync();
+	};
 	writer.writeTables();
-	sink.sync();
+	sync();
 	queue.checkAborted();
 	writer.writeRoot();
-	sink.sync();
+	sync();
 	return writer.describe();
 }
 
@@ -160,9 +179,14 @@ function work(task: ConvertTask): readonly Fact[] | undefined {
 			}
 			throw error;
 		}
-		return finish(tools);
+		return finish(task, tools);
 	} catch (error) {
-		if (!(error instanceof Aborted)) queue.abort();
+		// A thread that waits for a pipe is told in the words of the pipe.
+		if (error instanceof DiskError && error.code === 'file/given-up') throw new Aborted();
+		if (!(error instanceof Aborted)) {
+			queue.abort();
+			if (task.recipe.file.pipe !== undefined) giveUpPipe(task.recipe.file.pipe);
+		}
 		throw error;
 	}
 }

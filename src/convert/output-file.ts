@@ -82,6 +82,7 @@ export function createOutput(named: string, {force, sources, takeUp}: OutputOpti
 		findings,
 		publish() {
 			try {
+				if (!isStillThere(partial, descriptor)) throw vanished(path, partial);
 				if (force) rename(partial, path);
 				else takeName(partial, path);
 				syncDirectory(dirname(path));
@@ -91,7 +92,7 @@ export function createOutput(named: string, {force, sources, takeUp}: OutputOpti
 		},
 		discard() {
 			try {
-				unlinkSync(partial);
+				if (isStillThere(partial, descriptor)) unlinkSync(partial);
 			} catch {
 				// What stays is named and replaced by the next run; why this one failed is the better news.
 			} finally {
@@ -144,12 +145,23 @@ function isSameFile(a: Stats, b: Stats): boolean {
 	return a.dev === b.dev && a.ino === b.ino;
 }
 
+/** Whether the work still has its name: who takes it away makes room for the work of another run. */
+function isStillThere(partial: string, descriptor: number): boolean {
+	const there = lstatSync(partial, {throwIfNoEntry: false});
+	return there !== undefined && isSameFile(there, fstatSync(descriptor));
+}
+
+function vanished(path: string, partial: string): DiskError {
+	const text = `${path} could not get its name: the work is gone, ${partial} was removed or replaced meanwhile`;
+	return new DiskError('io', 'output/rename', text, {where: {file: path}, hint: 'run it again'});
+}
+
 function isAnyOf(files: readonly OpenedFile[], stat: Stats): boolean {
 	return files.some(({device, inode}) => device === stat.dev && inode === stat.ino);
 }
 
 /** Writing through a link replaces what it points to, not the link. */
-function resolveTarget(path: string): string {
+export function resolveTarget(path: string): string {
 	try {
 		if (!lstatSync(path).isSymbolicLink()) return path;
 	} catch {
@@ -167,7 +179,8 @@ function resolveTarget(path: string): string {
 	}
 }
 
-function checkTarget(path: string, force: boolean, sources: readonly OpenedFile[]): void {
+/** Throws where a file is not to be written, or not unless it may be replaced. */
+export function checkTarget(path: string, force: boolean, sources: readonly OpenedFile[]): void {
 	const stat = lookAt(path);
 	if (stat === undefined) return;
 	const where = {file: path};

@@ -17,7 +17,8 @@ const UNREADABLE = 2;
 const PLACED = 3;
 const UNSAVED = 4;
 const SAVED = 5;
-const NUMBERS = 6;
+const CLONED = 6;
+const NUMBERS = 7;
 
 /** Values of ABORTED: all is lost, or what is done may be kept. */
 const FAILED = 1;
@@ -127,10 +128,12 @@ export interface Queue {
 	readonly position: number;
 	/** Bytes in the pieces handed out. */
 	readonly read: number;
-	/** Says how much a thread had to give up, before it leaves. */
-	addUnreadable(count: number): void;
+	/** Says how many bytes a thread had to give up, and has cloned, before it leaves. */
+	addTotals(unreadable: number, cloned: number): void;
 	/** Bytes that all threads gave up. */
 	readonly unreadable: number;
+	/** Bytes that all threads cloned. */
+	readonly cloned: number;
 }
 
 export function openQueue(shared: SharedQueue): Queue {
@@ -271,13 +274,17 @@ export function openQueue(shared: SharedQueue): Queue {
 		get read() {
 			return numbers[READ];
 		},
-		addUnreadable(count) {
+		addTotals(unreadable, cloned) {
 			lock();
-			numbers[UNREADABLE] += count;
+			numbers[UNREADABLE] += unreadable;
+			numbers[CLONED] += cloned;
 			unlock();
 		},
 		get unreadable() {
 			return numbers[UNREADABLE];
+		},
+		get cloned() {
+			return numbers[CLONED];
 		},
 	};
 }

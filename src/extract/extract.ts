@@ -3,7 +3,6 @@ import process from 'node:process';
 import {DiskError} from '../core/error.ts';
 import type {FileSystem} from '../core/file-system.ts';
 import {formatPath, type Resolved} from '../image/paths.ts';
-import {DISK_NAME} from '../image/synthetic.ts';
 import {newPace, type Pace} from '../work/pace.ts';
 import {type ListedEntry, walk} from '../work/walk.ts';
 import type {Ownership} from './attributes.ts';
@@ -126,11 +125,10 @@ function checkSources(sources: readonly Resolved[], recursive: boolean): void {
 	});
 }
 
-/** The whole image is its volumes: the disk itself would be everything once more. It is copied when it is named. */
+/** The whole image is its volumes: the files of the disk itself would be everything once more. They are copied when they are named. */
 function withoutDisk(source: Resolved): {source: Resolved; keep: (entry: ListedEntry) => boolean} {
 	const isRoot = source.names.length === 0;
-	const diskName = Buffer.from(DISK_NAME);
-	return {source, keep: entry => !isRoot || entry.type === 'directory' || !diskName.equals(entry.name)};
+	return {source, keep: entry => !isRoot || entry.type === 'directory'};
 }
 
 async function countBytes(tree: FileSystem, sources: readonly Resolved[], pace: Pace): Promise<number> {

@@ -7,7 +7,9 @@ import type {SerializedError} from '../core/error.ts';
 import type {RecordedHashes, Upkeep} from '../core/upkeep.ts';
 import {type DamageReport, explainDamage} from '../damage/explain.ts';
 import {collectRanges} from '../damage/ranges.ts';
-import type {Image} from '../image/image.ts';
+import {compareFully, type FullComparison} from '../compare/compare.ts';
+import {explainDifferences, type ImageComparison, MOST_EXPLAINED} from '../compare/explain.ts';
+import type {Image, OpenedDisk} from '../image/image.ts';
 import {newPace, type Pace} from '../work/pace.ts';
 import {runSteps, upkeepOf} from '../work/upkeep.ts';
 import {walkable} from './content.ts';
@@ -31,6 +33,13 @@ export interface VerifyOptions {
 	readonly depth?: 'fast' | 'full';
 	/** Reads the content of every file as well, not only of the disk. */
 	readonly files?: boolean;
+	/**
+	 * Another image, whose content this one is to have: all of both is read and compared, instead of being held against
+	 * the hashes that are recorded.
+	 */
+	readonly against?: OpenedDisk;
+	/** Ranges listed where both differ. */
+	readonly ranges?: number;
 	/** Threads; the number of processors when absent. */
 	readonly workers?: number;
 	readonly onProgress?: (progress: {position: number; total: number}) => void;
@@ -47,7 +56,7 @@ export interface UnreadableRange {
 }
 
 export interface VerifyReport {
-	/** Whether nothing is missing or doubtful. A file system that is not supported is no damage; its volume's bytes were read. */
+	/** Whether nothing is missing, doubtful or other than in the image it is held against. A file system that is not supported is no damage; its volume's bytes were read. */
 	readonly good: boolean;
 	/** What was done, which is `full` also where `fast` was asked for in vain. */
 	readonly depth: 'fast' | 'full';
@@ -60,6 +69,8 @@ export interface VerifyReport {
 	readonly unreadableBytes: number;
 	/** What these ranges are; undefined where there are none. */
 	readonly damage: DamageReport | undefined;
+	/** With `against`: where both differ, and what could not be compared. */
+	readonly against: ImageComparison | undefined;
 	/** Of the check; those of opening are in the image. */
 	readonly findings: readonly Finding[];
 	readonly volumes: readonly VolumeReport[];
@@ -71,7 +82,7 @@ export interface VerifyReport {
  * makes it reject.
  */
 export async function verifyImage(image: Image, options: VerifyOptions = {}): Promise<VerifyReport> {
-	const {files = false, depth = 'full', onProgress, signal} = options;
+	const {files = false, depth = 'full', against, onProgress, signal} = options;
 	signal?.throwIfAborted();
 	const started = performance.now();
 	const {disk} = image;
@@ -80,18 +91,21 @@ export async function verifyImage(image: Image, options: VerifyOptions = {}): Pr
 	const progress = {position: 0, total: disk.size};
 	const pace = newPace({signal, onTurn: () => onProgress?.({...progress})});
 	const checked = await checkFiles(image, upkeep, fast, pace, progress);
-	const content = fast ? undefined : await verifyContent(image, upkeep, options, pace, progress);
+	const compared = against && (await compareWith(image, against, options, progress));
+	const content = compared ?? (fast ? undefined : await verifyContent(image, upkeep, options, pace, progress));
 	const damage = [...checked.damage, ...(content?.damage ?? [])];
 	const findings = [...checked.findings, ...(content?.findings ?? [])];
 	const volumes: VolumeReport[] = [];
 	if (!fast) for (const volume of image.volumes) volumes.push(await verifyVolume(volume, files, pace));
 	const explained = await explain(image, damage, pace);
+	const differences = compared && (await explainDifferences(image, compared.full, pace));
 	onProgress?.({position: progress.total, total: progress.total});
 
 	const allFindings = [...image.findings, ...findings, ...image.volumes.flatMap(volume => volume.findings)];
 	const forgotten = checked.forgotten + (content?.forgotten ?? 0);
 	const good =
 		damage.length === 0 &&
+		(compared?.full.comparison.identical ?? true) &&
 		volumes.every(
 			({error, problemCount}) => (error?.family ?? 'unsupported') === 'unsupported' && problemCount === 0,
 		) &&
@@ -105,6 +119,7 @@ export async function verifyImage(image: Image, options: VerifyOptions = {}): Pr
 		unreadableCount: damage.length,
 		unreadableBytes: damage.reduce((sum, {length}) => sum + length, forgotten),
 		damage: explained,
+		against: compared && {...compared.full.comparison, differences},
 		findings,
 		volumes,
 		seconds: (performance.now() - started) / 1000,
@@ -183,6 +198,48 @@ async function verifyContent(
 	const findings: Finding[] = [];
 	if (whole && !isProven) findings.push(otherContent(disk, hashes));
 	return {...verified, findings, proven: isProven ? hexadecimal(hashes.contentId) : undefined};
+}
+
+interface ComparedContent extends Checked {
+	readonly full: FullComparison;
+	readonly read: number;
+	readonly proven: undefined;
+}
+
+/** Reads all of the image beside all of the other one, by their maps. */
+async function compareWith(
+	{disk, recipe}: Image,
+	other: OpenedDisk,
+	{workers, ranges, signal, onProgress}: VerifyOptions,
+	progress: ProgressState,
+): Promise<ComparedContent> {
+	const before = progress.position;
+	const full = await compareFully(
+		disk,
+		other.disk,
+		{
+			bytes: true,
+			recipes: [recipe, other.recipe],
+			...(workers !== undefined && {workers}),
+			...(ranges !== undefined && {ranges}),
+			...(signal !== undefined && {signal}),
+			onProgress({position, total}) {
+				progress.position = before + position;
+				progress.total = before + total;
+				onProgress?.({...progress});
+			},
+		},
+		MOST_EXPLAINED,
+	);
+	const {comparison, unreadable, forgotten} = full;
+	return {
+		full,
+		read: comparison.read,
+		proven: undefined,
+		findings: [],
+		damage: unreadable[0],
+		forgotten: forgotten[0],
+	};
 }
 
 function otherContent({name}: Disk, {contentId: recorded}: RecordedHashes): Finding {

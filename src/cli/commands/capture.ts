@@ -6,6 +6,7 @@ import {defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
 import {jsonOption, openingOptions, openOptions, progressOption} from '../options.ts';
 import {safe} from '../render/error.ts';
+import {renderFreeSpace} from '../render/free-space.ts';
 import {formatSize} from '../render/size.ts';
 import {encryptionOptions, targetOptions, targetValues, withWriterOptions} from '../target-options.ts';
 import {checkIds, STANDARD_OUTPUT, writeTarget} from '../write-target.ts';
@@ -92,9 +93,7 @@ function excludable(text: string): Excludable {
 }
 
 function renderOmissions({exclusions, freeSpace, unreadable}: CaptureResult): string[] {
-	const lines = freeSpace.map(({volume, skipped, reason}) =>
-		skipped ? `  free space of volume ${volume}: skipped` : `  free space of volume ${volume}: kept, ${safe(reason)}`,
-	);
+	const lines = renderFreeSpace(freeSpace);
 	for (const {volume, path, bytes, reason} of exclusions) {
 		lines.push(
 			`  left out of volume ${volume}: ${path === '' ? 'all of it' : safe(path)}, ${formatSize(bytes)} (${reason})`,

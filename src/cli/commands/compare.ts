@@ -1,13 +1,13 @@
 import type {Secret} from '../../core/disk.ts';
-import {compareDisks, type Comparison} from '../../compare/compare.ts';
-import {type Image, openDisk, openImage, type OpenImageOptions} from '../../image/image.ts';
+import {compareImages} from '../../compare/explain.ts';
+import {openDisk, type OpenImageOptions} from '../../image/image.ts';
+import {openToVerify} from '../../verify/open.ts';
 import {defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
 import {jsonOption, type OpeningArguments, openingOptions, openOptions, progressOption} from '../options.ts';
 import {outLine} from '../output.ts';
-import {safe} from '../render/error.ts';
+import {comparisonJson, renderComparison} from '../render/comparison.ts';
 import {outJson} from '../render/json.ts';
-import {formatCount, formatNumberOf, formatSize} from '../render/size.ts';
 
 export const compare = defineCommand({
 	interruptible: true,
@@ -31,6 +31,7 @@ export const compare = defineCommand({
 					describe: 'read the content also where both images record its hashes (.tint)',
 				},
 				ranges: valueOption({type: 'number', default: 64, describe: 'how many differing ranges are listed'}),
+				workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
 				...jsonOption,
 				...progressOption,
 				...openingOptions,
@@ -43,15 +44,16 @@ export const compare = defineCommand({
 	],
 	async run(args, context) {
 		// Only the first is asked for its volumes, to say where a difference lies.
-		const first = openImage(args.first, openOptions(args, context.secretOf(args.first)));
+		const first = openToVerify(args.first, openOptions(args, context.secretOf(args.first)));
 		try {
 			const second = openDisk(args.second, secondOptions(args, context.secretOf(args.second)));
 			try {
 				const comparison = await context.withProgress(onProgress =>
-					compareDisks(first.disk, second.disk, {
+					compareImages(first, second, {
 						strict: args.strict,
 						bytes: args.bytes,
-						ranges: Math.max(0, Math.floor(args.ranges)),
+						ranges: args.ranges,
+						...(args.workers !== undefined && {workers: args.workers}),
 						onProgress,
 						signal: context.signal,
 					}),
@@ -59,8 +61,9 @@ export const compare = defineCommand({
 				for (const finding of [...first.findings, ...second.findings]) {
 					if (finding.severity === 'damage') context.finding(finding);
 				}
-				if (args.json) outJson(describe(args.first, args.second, comparison, first));
-				else for (const line of render(args.first, args.second, comparison, first)) outLine(line);
+				const names = [args.first, args.second] as const;
+				if (args.json) outJson(comparisonJson(names, comparison, first));
+				else for (const line of renderComparison(names, comparison, first)) outLine(line);
 				return comparison.identical ? ExitCode.good : ExitCode.found;
 			} finally {
 				second[Symbol.dispose]();
@@ -79,51 +82,4 @@ interface SecondArguments extends OpeningArguments {
 /** The rest is as for the first image. */
 function secondOptions({secondFormat, secondParent, ...args}: SecondArguments, secret?: Secret): OpenImageOptions {
 	return openOptions({...args, format: secondFormat, parent: secondParent}, secret);
-}
-
-function describe(first: string, second: string, comparison: Comparison, image: Image) {
-	const {identical, firstDifference = null, ranges, rest = null, sizes, ...others} = comparison;
-	return {
-		identical,
-		images: [
-			{image: first, size: sizes[0]},
-			{image: second, size: sizes[1]},
-		],
-		firstDifference,
-		...others,
-		ranges: ranges.map(({position, length}) => ({position, length, volumes: volumesAt(image, position, length)})),
-		rest,
-	};
-}
-
-function render(first: string, second: string, comparison: Comparison, image: Image): string[] {
-	const {identical, by, sizes, firstDifference, ranges, rangeCount, differentBytes, rest} = comparison;
-	const lines: string[] = [];
-	const proof = {ids: ', by their recorded content ids; nothing was read', hashes: '', bytes: ''}[by];
-	if (identical) lines.push(`${safe(first)} and ${safe(second)} hold the same${proof}`);
-	else lines.push(`${safe(first)} and ${safe(second)} differ`);
-	if (rest !== undefined) {
-		const longer = sizes[0] > sizes[1] ? first : second;
-		const content = rest.zero ? 'zeros only' : 'data';
-		lines.push(
-			`  ${safe(longer)} is longer by ${formatSize(rest.length)}, which ${rest.zero ? 'are' : 'hold'} ${content}`,
-		);
-	}
-	if (firstDifference !== undefined) lines.push(`  first difference at byte ${formatCount(firstDifference)}`);
-	if (by === 'hashes') lines.push('  only what differs by its recorded hashes was read');
-	if (rangeCount === 0) return lines;
-	lines.push(`  ${formatSize(differentBytes)} differ, in ${formatNumberOf(rangeCount, 'range')} of whole sectors:`);
-	for (const {position, length} of ranges) {
-		const volumes = volumesAt(image, position, length);
-		const where = volumes.length === 0 ? 'outside of all volumes' : `in volume ${volumes.join(', ')}`;
-		lines.push(`    ${formatCount(position)} to ${formatCount(position + length - 1)}, ${where}`);
-	}
-	if (rangeCount > ranges.length) lines.push(`    and ${formatCount(rangeCount - ranges.length)} more`);
-	return lines;
-}
-
-function volumesAt({volumes}: Image, position: number, length: number): number[] {
-	return volumes
-		.filter(({partition}) => partition.start < position + length && position < partition.start + partition.length)
-		.map(volume => volume.number);
 }

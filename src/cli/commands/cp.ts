@@ -5,6 +5,7 @@ import {resolvePath} from '../../image/paths.ts';
 import {imageTree} from '../../image/tree.ts';
 import {defineCommand} from '../command.ts';
 import {ExitCode, exitCodeOf} from '../exit-code.ts';
+import {noteCase} from '../note-case.ts';
 import {imageOperand, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
 import {note} from '../output.ts';
 import {formatNumberOf} from '../render/size.ts';
@@ -52,6 +53,7 @@ export const cp = defineCommand({
 		try {
 			const tree = imageTree(image);
 			const sources = paths.map(path => resolvePath(tree, path, {followLast: !args.recursive}));
+			for (const [index, source] of sources.entries()) noteCase(source, paths[index] ?? '', context);
 			const {file, related} = image.recipe;
 			let firstFailure: DiskError | undefined;
 			const result = await context.withProgress(onProgress =>

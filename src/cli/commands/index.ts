@@ -33,6 +33,16 @@ export const ALL_COMMANDS: readonly CommandEntry[] = [
 		load: async () => (await import('./convert.ts')).convertCommand,
 	},
 	{
+		usage: 'create <target>',
+		describe: 'Make a new, empty disk, or an empty child of an image',
+		load: async () => (await import('./create.ts')).createCommand,
+	},
+	{
+		usage: 'plan <source> [target]',
+		describe: 'Say beforehand what a conversion would come to, and what would break',
+		load: async () => (await import('./plan.ts')).planCommand,
+	},
+	{
 		usage: 'restore <image> <target>',
 		describe: 'Write the disk in an image to a block device or a raw file',
 		load: async () => (await import('./restore.ts')).restoreCommand,
@@ -73,9 +83,19 @@ export const ALL_COMMANDS: readonly CommandEntry[] = [
 		load: async () => (await import('./repair.ts')).repairCommand,
 	},
 	{
+		usage: 'resize <image> <size>',
+		describe: 'Make the disk in a VHDX, VHD or raw image larger or smaller, in its own file',
+		load: async () => (await import('./resize.ts')).resizeCommand,
+	},
+	{
 		usage: 'mount <image> <directory>',
 		describe: 'Show an image as files, read-only, until Ctrl-C or unmount',
 		load: async () => (await import('./mount.ts')).mountCommand,
+	},
+	{
+		usage: 'mounts',
+		describe: 'List what is mounted',
+		load: async () => (await import('./mounts.ts')).mounts,
 	},
 	{
 		usage: 'umount <directory>',

@@ -2,11 +2,13 @@ import {DiskError} from '../../core/error.ts';
 import type {FileSystem} from '../../core/file-system.ts';
 import {openImage} from '../../image/image.ts';
 import {formatPath, resolvePath} from '../../image/paths.ts';
+import {formatStream} from '../../image/streams.ts';
 import {imageTree} from '../../image/tree.ts';
 import {describeEntry} from '../../work/entry.ts';
-import {joinPath, listDirectory, walk, type WalkedEntry} from '../../work/walk.ts';
+import {atPath, joinPath, listDirectory, walk, type WalkedEntry} from '../../work/walk.ts';
 import {type Context, defineCommand} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
+import {noteCase} from '../note-case.ts';
 import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions} from '../options.ts';
 import {outLine} from '../output.ts';
 import {openJsonArray} from '../render/json.ts';
@@ -17,6 +19,7 @@ export const ls = defineCommand({
 	examples: [
 		['ls disk.vhdx', 'the volumes'],
 		['ls -l disk.vhdx /3/Users', 'sizes, times, modes'],
+		['ls --streams disk.vhdx /3/Downloads', 'with the named streams of files'],
 		['ls -R disk.vhdx /1 --json', 'all files of a volume, for a program'],
 	],
 	build: yargs =>
@@ -30,6 +33,7 @@ export const ls = defineCommand({
 					default: false,
 					describe: 'modes, links, owners, sizes, times, link targets',
 				},
+				streams: {type: 'boolean', default: false, describe: 'the named streams of files as well (NTFS)'},
 				recursive: {type: 'boolean', alias: 'R', default: false, describe: 'directories with all that is below them'},
 				...jsonOption,
 				...openingOptions,
@@ -40,9 +44,10 @@ export const ls = defineCommand({
 		try {
 			const tree = imageTree(image);
 			const resolved = resolvePath(tree, args.path, {followLast: !args.long});
+			noteCase(resolved, args.path, context);
 			const {node, type, names} = resolved;
 			const start = {node, type, name: names.at(-1) ?? new Uint8Array(0), path: formatPath(names), depth: 0};
-			if (args.json) return listAsJson(tree, start, args.recursive, context);
+			if (args.json) return listAsJson(tree, start, args, context);
 			return listAsText(tree, start, args, context);
 		} finally {
 			image[Symbol.dispose]();
@@ -50,7 +55,13 @@ export const ls = defineCommand({
 	},
 });
 
-function listAsJson(tree: FileSystem, start: WalkedEntry, recursive: boolean, context: Context): ExitCode {
+interface JsonOptions {
+	readonly recursive: boolean;
+	readonly streams: boolean;
+}
+
+function listAsJson(tree: FileSystem, start: WalkedEntry, options: JsonOptions, context: Context): ExitCode {
+	const {recursive, streams} = options;
 	const array = openJsonArray();
 	let code: ExitCode = ExitCode.good;
 	function onError(error: unknown): void {
@@ -65,7 +76,8 @@ function listAsJson(tree: FileSystem, start: WalkedEntry, recursive: boolean, co
 	for (const entry of entries) {
 		if (entry.depth === 0 && entry.type === 'directory') continue;
 		try {
-			array.add(describeEntry(tree, entry, tree.stat(entry.node)));
+			const entryStreams = streams ? {streams: streamsOf(tree, entry)} : {};
+			array.add({...describeEntry(tree, entry, tree.stat(entry.node)), ...entryStreams});
 		} catch (error) {
 			onError(error);
 		}
@@ -74,21 +86,42 @@ function listAsJson(tree: FileSystem, start: WalkedEntry, recursive: boolean, co
 	return code;
 }
 
-interface TextOptions {
+interface TextOptions extends JsonOptions {
 	readonly long: boolean;
-	readonly recursive: boolean;
+}
+
+function streamsOf(tree: FileSystem, {node}: WalkedEntry): {name: string; size: number}[] {
+	return [...tree.streams(node)].map(({name, size}) => ({name, size}));
 }
 
 /** Directory by directory, as ls has it; what cannot be read is said on standard error. */
-function listAsText(tree: FileSystem, start: WalkedEntry, {long, recursive}: TextOptions, context: Context): ExitCode {
+function listAsText(tree: FileSystem, start: WalkedEntry, options: TextOptions, context: Context): ExitCode {
+	const {long, recursive, streams} = options;
 	let code: ExitCode = ExitCode.good;
 	function onError(error: DiskError): void {
 		context.error(error);
 		code = ExitCode.found;
 	}
 	const show = (entries: readonly WalkedEntry[]): void => {
-		if (long) for (const line of renderLong(tree, entries, onError)) outLine(line);
-		else for (const {name, type} of entries) outLine(colourName(printable(name), type));
+		const lines = long
+			? renderLong(tree, entries, onError)
+			: entries.map(({name, type}) => colourName(printable(name), type));
+		for (const [index, line] of lines.entries()) {
+			outLine(line);
+			const entry = entries[index];
+			if (streams && entry !== undefined) showStreams(entry);
+		}
+	};
+	const showStreams = (entry: WalkedEntry): void => {
+		try {
+			for (const {name, size} of streamsOf(tree, entry)) {
+				const title = formatStream(printable(entry.name), name);
+				outLine(long ? `${' '.repeat(STREAM_INDENT)}${size} ${title}` : title);
+			}
+		} catch (error) {
+			if (!(error instanceof DiskError)) throw error;
+			onError(atPath(error, entry.path));
+		}
 	};
 
 	if (start.type !== 'directory') {
@@ -118,6 +151,9 @@ function listAsText(tree: FileSystem, start: WalkedEntry, {long, recursive}: Tex
 	}
 	return code;
 }
+
+/** Columns before the size of a stream, so that it is told from a file at a glance. */
+const STREAM_INDENT = 4;
 
 /** The walk meets the errors of listings a second time; only its own are news. */
 function isListed(error: DiskError): boolean {

@@ -1,5 +1,6 @@
 import {repair, type RepairResult} from '../../repair/repair.ts';
-import {defineCommand, valueOption} from '../command.ts';
+import {replayLog, type ReplayLogResult} from '../../repair/replay-log.ts';
+import {type Context, defineCommand, valueOption} from '../command.ts';
 import {ExitCode} from '../exit-code.ts';
 import {imageOperand, jsonOption, onlyImage, openingOptions, openOptions, progressOption} from '../options.ts';
 import {outLine} from '../output.ts';
@@ -19,6 +20,7 @@ export const repairCommand = defineCommand({
 		['repair broken.tint fixed.tint', 'all that can be found of it'],
 		['repair monday.tint.partial monday.tint', 'what an interrupted capture had written for certain'],
 		['repair monday.tint.partial --in-place', 'the same, without a copy'],
+		['repair disk.vhdx --replay-log', 'what a machine that lost its power had only in the log'],
 	],
 	build: yargs =>
 		yargs
@@ -29,6 +31,11 @@ export const repairCommand = defineCommand({
 					type: 'boolean',
 					conflicts: 'target',
 					describe: 'end an unfinished image in its own file; refused for any other damage',
+				},
+				'replay-log': {
+					type: 'boolean',
+					conflicts: ['target', 'in-place'],
+					describe: 'write the log of an image that was not closed cleanly into its own file',
 				},
 				workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
 				force,
@@ -41,6 +48,7 @@ export const repairCommand = defineCommand({
 	images: args => onlyImage({...args, zeroUnreadable: false}),
 	async run(args, context) {
 		const {image, target, inPlace, workers} = args;
+		if (args.replayLog === true) return runReplay(args, context);
 		const result = await context.withProgress(onProgress =>
 			repair(image, target, {
 				...openOptions({...args, zeroUnreadable: false}, context.secretOf(image)),
@@ -58,6 +66,37 @@ export const repairCommand = defineCommand({
 		return result.lostBytes > 0 ? ExitCode.found : ExitCode.good;
 	},
 });
+
+interface ReplayArguments {
+	readonly image: string;
+	readonly format: string | undefined;
+	readonly id: string | undefined;
+	readonly json: boolean;
+}
+
+async function runReplay(args: ReplayArguments, context: Context): Promise<ExitCode> {
+	const {image, format, json} = args;
+	const result = await context.withProgress(onProgress =>
+		replayLog(image, {
+			...(format !== undefined && {format}),
+			...(args.id !== undefined && {id: args.id}),
+			onProgress,
+			signal: context.signal,
+		}),
+	);
+	if (json) outJson({image, ...result});
+	else for (const line of renderReplay(image, result)) outLine(line);
+	return ExitCode.good;
+}
+
+function renderReplay(image: string, {method, entries, bytes, fileSize, findings, seconds}: ReplayLogResult): string[] {
+	if (method === 'none') return [`${safe(image)}: ${colour.green('clean')}, its log has nothing to write`];
+	const lines = [`${safe(image)}: its log was written into it, in ${seconds.toFixed(1)} s`];
+	for (const {severity, message} of findings) lines.push(`  ${severity}: ${safe(message)}`);
+	const count = entries === 1 ? '1 entry' : `${entries} entries`;
+	lines.push(`  ${count}, ${formatSize(bytes)}; the file has ${formatSize(fileSize)} now, and is clean`);
+	return lines;
+}
 
 function describe(image: string, {target, damage, ...result}: RepairResult) {
 	return {image, target: target ?? null, ...result, damage: damageJson(damage)};

@@ -1,5 +1,6 @@
-import type {Finding} from '../../core/disk.ts';
+import type {Finding, Secret} from '../../core/disk.ts';
 import {DiskError, type SerializedError} from '../../core/error.ts';
+import {openDisk, type OpenedDisk, type OpenImageOptions} from '../../image/image.ts';
 import {type LockedReport, verifyLocked} from '../../verify/locked.ts';
 import {openToVerify} from '../../verify/open.ts';
 import {verifyImage, type VerifyReport} from '../../verify/verify.ts';
@@ -10,6 +11,7 @@ import {
 	imageOperand,
 	jsonOption,
 	onlyImage,
+	type OpeningArguments,
 	openingOptions,
 	openOptions,
 	progressOption,
@@ -19,6 +21,7 @@ import {outLine} from '../output.ts';
 import {colour} from '../render/colour.ts';
 import {damageJson, renderDamage} from '../render/damage.ts';
 import {safe, withoutVolume, withPlace} from '../render/error.ts';
+import {comparisonJson, renderComparison} from '../render/comparison.ts';
 import {outJson} from '../render/json.ts';
 import {formatCount, formatNumberOf, formatSize} from '../render/size.ts';
 
@@ -28,6 +31,7 @@ export const verify = defineCommand({
 		['verify disk.vhdx', 'all checksums, tables and directories'],
 		['verify disk.tint --fast', 'only the checksums of what is stored: is the file as it was written?'],
 		['verify disk.vhdx --files', 'the content of every file as well'],
+		['verify disk.vhdx --against disk.raw', 'does it hold what the other one holds?'],
 		['verify secret.tint --without-key', 'is an encrypted file as it was written? for those who only keep it'],
 	],
 	build: yargs =>
@@ -43,12 +47,23 @@ export const verify = defineCommand({
 			},
 			workers: valueOption({type: 'number', describe: 'threads; as many as processors when absent'}),
 			files: {type: 'boolean', default: false, describe: 'read the content of every file as well'},
+			against: valueOption({
+				type: 'string',
+				conflicts: ['fast', 'without-key'],
+				describe: 'another image: compare all content with it, instead of with recorded hashes',
+			}),
+			'against-format': valueOption({type: 'string', describe: 'take the other image as this format'}),
+			'against-parent': valueOption({type: 'string', describe: 'the parent of the other image'}),
+			ranges: valueOption({type: 'number', default: 64, describe: 'how many differing ranges are listed'}),
 			...jsonOption,
 			...progressOption,
 			...openingOptions,
 			...withoutKeyOption,
 		}),
-	images: args => (args.withoutKey === true ? [] : onlyImage(args)),
+	images: args => [
+		...(args.withoutKey === true ? [] : onlyImage(args)),
+		...(args.against === undefined ? [] : [{path: args.against, options: againstOptions(args)}]),
+	],
 	async run(args, context) {
 		if (args.withoutKey === true) {
 			const report = await context.withProgress(onProgress =>
@@ -59,9 +74,15 @@ export const verify = defineCommand({
 			return report.good ? ExitCode.good : ExitCode.found;
 		}
 		const image = openToVerify(args.image, openOptions(args, context.secretOf(args.image)));
+		let against: OpenedDisk | undefined;
 		try {
+			if (args.against !== undefined) {
+				against = openDisk(args.against, againstOptions(args, context.secretOf(args.against)));
+			}
 			const report = await context.withProgress(onProgress =>
 				verifyImage(image, {
+					...(against !== undefined && {against}),
+					ranges: args.ranges,
 					files: args.files,
 					depth: args.fast === true ? 'fast' : 'full',
 					...(args.workers !== undefined && {workers: atLeastOne(args.workers)}),
@@ -73,14 +94,33 @@ export const verify = defineCommand({
 				...[...image.findings, ...report.findings].map(finding => placed(null, finding)),
 				...image.volumes.flatMap(({number, findings: own}) => own.map(finding => placed(number, finding))),
 			];
-			if (args.json) outJson(describe(args.image, image.disk.size, report, findings));
-			else for (const line of render(args.image, report, findings)) outLine(line);
+			for (const finding of against?.findings ?? []) if (finding.severity === 'damage') context.finding(finding);
+			const names = [args.image, args.against ?? ''] as const;
+			const {against: comparison} = report;
+			if (args.json) {
+				const compared = comparison && comparisonJson(names, comparison, image);
+				outJson({...describe(args.image, image.disk.size, report, findings), ...(compared && {against: compared})});
+			} else {
+				for (const line of render(args.image, report, findings)) outLine(line);
+				if (comparison !== undefined) for (const line of renderComparison(names, comparison, image)) outLine(line);
+			}
 			return report.good ? ExitCode.good : ExitCode.found;
 		} finally {
+			against?.[Symbol.dispose]();
 			image[Symbol.dispose]();
 		}
 	},
 });
+
+interface AgainstArguments extends OpeningArguments {
+	readonly againstFormat: string | undefined;
+	readonly againstParent: string | undefined;
+}
+
+/** The rest is as for the image itself. */
+function againstOptions({againstFormat, againstParent, ...args}: AgainstArguments, secret?: Secret): OpenImageOptions {
+	return openOptions({...args, format: againstFormat, parent: againstParent}, secret);
+}
 
 function renderLocked(image: string, {good, findings, findingCount, seconds}: LockedReport): string[] {
 	const verdict = good ? colour.green('as it was written') : colour.red('damaged');
@@ -97,7 +137,7 @@ const MOST_LINES = 50;
 type PlacedFinding = Finding & {readonly volume: number | null};
 
 function describe(image: string, size: number, report: VerifyReport, findings: readonly PlacedFinding[]) {
-	const {good, volumes, proven = null, damage, ...rest} = report;
+	const {good, volumes, proven = null, damage, against: _, ...rest} = report;
 	return {
 		image,
 		good,
@@ -124,9 +164,11 @@ function render(image: string, report: VerifyReport, findings: readonly PlacedFi
 	const {good, depth, proven, damage, unreadable, unreadableBytes, unreadableCount, volumes} = report;
 	const verdict = good
 		? colour.green('good')
-		: isFaithful(report, findings)
-			? colour.yellow(FAITHFUL)
-			: colour.red('damaged');
+		: isWhole(report, findings)
+			? colour.red('not what it is held against')
+			: isFaithful(report, findings)
+				? colour.yellow(FAITHFUL)
+				: colour.red('damaged');
 	const lines = [`${safe(image)}: ${verdict}, ${extent(report)}`];
 	if (proven !== undefined) lines.push(`  the content is proven to be that of content id ${proven}`);
 	for (const {severity, message, volume} of findings.slice(0, MOST_LINES)) {
@@ -159,6 +201,11 @@ function render(image: string, report: VerifyReport, findings: readonly PlacedFi
 }
 
 const FAITHFUL = 'as it was written, but parts of the source could not be read';
+
+/** Whether nothing is wrong with it but that another image holds something else, or cannot be read. */
+function isWhole(report: VerifyReport, findings: readonly PlacedFinding[]): boolean {
+	return report.against?.identical === false && report.unreadableCount === 0 && isFaithful(report, findings);
+}
 
 /** Whether the image holds all that it was given. */
 function isFaithful({unreadable, volumes}: VerifyReport, findings: readonly PlacedFinding[]): boolean {
