@@ -3,7 +3,6 @@ import {DiskError} from '../../src/core/error.ts';
 import {ExitCode, exitCodeOf} from '../../src/cli/exit-code.ts';
 import {withPlace} from '../../src/cli/render/error.ts';
 import {modeText} from '../../src/cli/render/listing.ts';
-import {formatDuration, renderBar} from '../../src/cli/render/progress.ts';
 import {formatCount, formatExactSize, formatSize, parseSize} from '../../src/cli/render/size.ts';
 import {renderTable} from '../../src/cli/render/table.ts';
 import {isoTime} from '../../src/work/entry.ts';
@@ -29,15 +28,6 @@ test('sizes are shown with three digits and read back', t => {
 	for (const bad of ['', '-1', '1.0001k', 'k', '1e3', '99999999P', '1 q']) {
 		t.throws(() => parseSize(bad, 'x'), {instanceOf: DiskError, code: 'cli/size'});
 	}
-});
-
-test('the progress bar fits every width', t => {
-	for (let columns = 1; columns <= 120; columns++) {
-		for (const position of [0, 1, 5e8, 1e9]) t.true(renderBar(position, 1e9, 3, columns).length < Math.max(2, columns));
-	}
-	t.is(renderBar(5e8, 1e9, 5, 40), '[#####----]  50%  95.4 MiB/s  0:05 left');
-	t.is(renderBar(5e8, 1e9, 5, 30), '[######-----]  50%  0:05 left');
-	t.is(formatDuration(3725), '1:02:05');
 });
 
 test('modes look as ls shows them', t => {

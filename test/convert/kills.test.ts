@@ -1,5 +1,4 @@
 import {createHash} from 'node:crypto';
-import {once} from 'node:events';
 import {
 	copyFileSync,
 	existsSync,
@@ -15,7 +14,6 @@ import {
 } from 'node:fs';
 import {join} from 'node:path';
 import process from 'node:process';
-import {Worker} from 'node:worker_threads';
 import test, {type ExecutionContext} from 'ava';
 import {openImage as openTint} from '../../formats/tint/image.ts';
 import {UNFINISHED} from '../../formats/tint/layout.ts';
@@ -29,9 +27,8 @@ import {merge} from '../../src/merge/merge.ts';
 import {repair} from '../../src/repair/repair.ts';
 import {restore} from '../../src/restore/restore.ts';
 import {verifyImage} from '../../src/verify/verify.ts';
-import {exitCode, startTintype} from '../cli/run-tintype.ts';
 import {type Random, seededRandom} from '../fuzz/random.ts';
-import {type KillOrder, signatureOf} from '../helpers/killer.worker.ts';
+import {killed, type Landed, measure} from '../helpers/killing.ts';
 import {plainContentId} from '../helpers/plain-content-id.ts';
 import {temporaryFolder} from '../helpers/temporary.ts';
 import {attach, bytesAt, deviceTest} from '../restore/loops.ts';
@@ -79,78 +76,6 @@ async function workplace(t: ExecutionContext, random: Random): Promise<Workplace
 	await capture(after, child, {parent: base});
 	const hashes = new Map([before, after, base, child].map(path => [path, sha256(path)]));
 	return {folder, before, after, base, child, hashes};
-}
-
-/** How many kills came when. */
-interface Landed {
-	before: number;
-	inside: number;
-	after: number;
-}
-
-/** A run that is not killed: when something is written first, and when all is done. */
-interface Measured {
-	readonly begins: number;
-	readonly ends: number;
-	/** Bytes of what it wrote; 0 where that grows no more. */
-	readonly size: number;
-}
-
-function start(args: readonly string[]): {pid: number; ended: Promise<number | null>; said: () => string} {
-	const child = startTintype(args);
-	let said = '';
-	child.stdout?.resume();
-	child.stderr?.on('data', text => {
-		said += String(text);
-	});
-	if (child.pid === undefined) throw new Error('the program did not start');
-	return {pid: child.pid, ended: exitCode(child), said: () => said};
-}
-
-/** Waits until an unkilled run has written something to `watch`, then for its end. */
-async function measure(args: readonly string[], watch: string, written?: string): Promise<Measured> {
-	const earlier = signatureOf(watch);
-	const started = performance.now();
-	const {ended, said} = start(args);
-	let begins: number | undefined;
-	const timer = setInterval(() => {
-		if (begins === undefined && signatureOf(watch) !== earlier) begins = performance.now() - started;
-	}, 1);
-	const code = await ended;
-	clearInterval(timer);
-	if (code !== 0) throw new Error(`tintype ${args.join(' ')} ended with ${code}: ${said()}`);
-	const ends = performance.now() - started;
-	return {begins: begins ?? ends, ends, size: written === undefined ? 0 : statSync(written).size};
-}
-
-/**
- * Kills a run at some moment: most of them while it writes, some of these when so much is written, some before, some when
- * it may be done. A thread does it, since this one compares disks meanwhile. Says whether the run had ended by then.
- */
-async function killed(
-	args: readonly string[],
-	{begins, ends, size}: Measured,
-	watch: string,
-	random: Random,
-): Promise<boolean> {
-	const way = random.below(10);
-	const earlier = signatureOf(watch);
-	const bySize = size > 0 && way >= 1 && way <= 5;
-	const during = bySize ? (ends - begins) / 10 : (ends - begins) * (way === 9 ? 1.5 : 0.9);
-	const wait = random.below(Math.max(1, way === 0 ? begins : during));
-	const {pid, ended, said} = start(args);
-	const order: KillOrder = {
-		pid,
-		watch: way === 0 ? undefined : watch,
-		earlier,
-		size: bySize ? random.below(size) : 0,
-		wait,
-	};
-	const killer = new Worker(new URL('../helpers/killer.worker.ts', import.meta.url), {workerData: order});
-	await once(killer, 'exit');
-	const code = await ended;
-	if (code !== null && code !== 0) throw new Error(`tintype ${args.join(' ')} ended with ${code}: ${said()}`);
-	return code === 0;
 }
 
 /** The whole disk, read through the image; unreadable parts are undefined behind what is certain. */

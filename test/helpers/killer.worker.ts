@@ -2,7 +2,7 @@ import {closeSync, openSync, readSync, statSync} from 'node:fs';
 import process from 'node:process';
 import {parentPort, workerData} from 'node:worker_threads';
 
-/** Whom to kill, and when: see killer.ts. */
+/** Whom to kill, and when: see killing.ts. */
 export interface KillOrder {
 	readonly pid: number;
 	/** Waits until something is written here, if anything; `earlier` is its signature when nothing was yet. */

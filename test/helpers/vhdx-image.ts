@@ -96,6 +96,66 @@ export function resealAll(bytes: Uint8Array): void {
 	for (const at of REGION_TABLES) reseal(bytes, at, REGION_TABLE_SIZE);
 }
 
+export function getGuid(view: DataView, at: number): string {
+	const digits = (from: number, length: number) =>
+		Array.from({length}, (_, index) =>
+			view
+				.getUint8(from + index)
+				.toString(16)
+				.padStart(2, '0'),
+		).join('');
+	const first = view.getUint32(at, true).toString(16).padStart(8, '0');
+	const [second, third] = [4, 6].map(offset =>
+		view
+			.getUint16(at + offset, true)
+			.toString(16)
+			.padStart(4, '0'),
+	);
+	return `${first}-${second}-${third}-${digits(at + 8, 2)}-${digits(at + 10, 6)}`;
+}
+
+export interface FoundHeader {
+	/** Signature and checksum. */
+	readonly valid: boolean;
+	readonly sequence: bigint;
+	readonly fileWriteGuid: string;
+	readonly dataWriteGuid: string;
+	readonly logGuid: string;
+	readonly logVersion: number;
+	readonly version: number;
+	readonly logLength: number;
+	readonly logOffset: number;
+}
+
+/** Both headers, field by field. */
+export function headersOf(bytes: Uint8Array): [FoundHeader, FoundHeader] {
+	function headerAt(at: number): FoundHeader {
+		const block = Uint8Array.from(bytes.subarray(at, at + HEADER_SIZE));
+		const view = new DataView(block.buffer);
+		const checksum = view.getUint32(4, true);
+		const signed = Buffer.from(block.subarray(0, 4)).toString('latin1') === 'head';
+		return {
+			valid: signed && checksum === checksumOf(block),
+			sequence: view.getBigUint64(8, true),
+			fileWriteGuid: getGuid(view, 16),
+			dataWriteGuid: getGuid(view, 32),
+			logGuid: getGuid(view, 48),
+			logVersion: view.getUint16(64, true),
+			version: view.getUint16(66, true),
+			logLength: view.getUint32(68, true),
+			logOffset: Number(view.getBigUint64(72, true)),
+		};
+	}
+	return [headerAt(HEADERS[0]), headerAt(HEADERS[1])];
+}
+
+/** Over a structure with the field itself as zero. */
+function checksumOf(structure: Uint8Array): number {
+	const block = structure.slice();
+	block.fill(0, 4, 8);
+	return crc32c(block);
+}
+
 function locatorItem(entries: Readonly<Record<string, string>>): Uint8Array {
 	const list = Object.entries(entries);
 	const texts = list.flat().reduce((total, text) => total + text.length * 2, 0);

@@ -1,4 +1,4 @@
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {vhd} from '../../../formats/vhd/index.ts';
@@ -399,3 +399,20 @@ if (haveSharedTestdata) {
 		t.not(hashOf(readRange(parent, 0, parent.size)), hashOf(readBySevenZip(t, path)));
 	});
 }
+
+test('a parent is found by its id under another extension, and from the folder of the child that names it', t => {
+	const folder = temporaryFolder(t);
+	const below = join(folder, 'below');
+	mkdirSync(below);
+	const [parent, child] = writeLayers(below, LAYERS.slice(0, 2));
+	renameSync(parent ?? '', join(below, 'renamed.avhd'));
+	const grandchild = layer('grandchild.vhd', ID.grandchild, {id: ID.child, name: 'below\\child.vhd'}, 5);
+	const [newest = ''] = writeLayers(folder, [grandchild]);
+	const expected = contentOf([...LAYERS.slice(0, 2), grandchild]);
+	for (const image of [child ?? '', newest]) {
+		const {disk, ...opened} = openDisk(image);
+		const wanted = image === newest ? expected : contentOf(LAYERS.slice(0, 2));
+		t.is(hashOf(readRange(disk, 0, SIZE)), hashOf(wanted), image);
+		opened[Symbol.dispose]();
+	}
+});

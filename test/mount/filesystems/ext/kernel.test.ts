@@ -168,7 +168,14 @@ for (const [title, mkfs] of Object.entries(VARIANTS)) {
 			const usage = fileSystem.usage();
 			t.deepEqual(
 				{...usage},
-				{blockSize: bsize, totalBlocks: blocks, freeBlocks: bfree, totalNodes: files, freeNodes: ffree},
+				{
+					blockSize: bsize,
+					totalBlocks: blocks,
+					freeBlocks: bfree,
+					volumeSize: MEGABYTES << 20,
+					totalNodes: files,
+					freeNodes: ffree,
+				},
 			);
 		});
 		checkLookups(t, fileSystem);
