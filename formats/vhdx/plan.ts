@@ -109,6 +109,9 @@ export function planVhdx(request: CreateRequest, hasParent = false): VhdxPlan {
 	if (physicalSectorSize !== 512 && physicalSectorSize !== 4096) {
 		throw invalid('vhdx/sector-size', `the physical sector size is 512 or 4096, not ${physicalSectorSize}`);
 	}
+	if (physicalSectorSize < logicalSectorSize) {
+		throw invalid('vhdx/sector-size', 'a physical sector of 512 bytes cannot hold a logical one of 4096');
+	}
 	if (!Number.isSafeInteger(request.size) || request.size <= 0 || request.size > MAX_DISK_SIZE) {
 		throw invalid('vhdx/disk-size', `a VHDX holds from 1 byte to 64 TiB, not ${request.size} bytes`);
 	}
@@ -136,8 +139,7 @@ export function planVhdx(request: CreateRequest, hasParent = false): VhdxPlan {
 		size,
 		padding: size - request.size,
 		logicalSectorSize,
-		// A physical sector holds whole logical ones.
-		physicalSectorSize: Math.max(physicalSectorSize, logicalSectorSize),
+		physicalSectorSize,
 		log,
 		metadata,
 		bat,

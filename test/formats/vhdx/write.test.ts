@@ -270,6 +270,7 @@ test('requests that make no VHDX', t => {
 		[request(MIB, {subformat: 'sparse'}), 'vhdx/subformat'],
 		[request(MIB, {'physical-sector-size': 1024}), 'vhdx/sector-size'],
 		[request(MIB, {}, 2048), 'vhdx/sector-size'],
+		[request(MIB, {'physical-sector-size': 512}, 4096), 'vhdx/sector-size'],
 	];
 	for (const [order, code] of cases) {
 		t.is(t.throws(() => creator.plan(order), {instanceOf: DiskError})?.code, code);
