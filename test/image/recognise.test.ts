@@ -142,14 +142,6 @@ const VOLUMES: Readonly<Record<string, {patches: readonly Patch[]; code: string;
 		code: 'volume/encrypted',
 		named: /BitLocker/,
 	},
-	exFAT: {
-		patches: [
-			[0, '\xeb\x76\x90EXFAT   '],
-			[510, [0x55, 0xaa]],
-		],
-		code: 'volume/foreign',
-		named: /exFAT/,
-	},
 	ReFS: {patches: [[3, 'ReFS\0\0\0\0FSRS']], code: 'volume/foreign', named: /ReFS/},
 	XFS: {patches: [[0, 'XFSB\0\0\x10\0']], code: 'volume/foreign', named: /XFS/},
 	Btrfs: {patches: [[65536 + 64, '_BHRfS_M']], code: 'volume/foreign', named: /Btrfs/},

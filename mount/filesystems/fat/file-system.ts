@@ -1,15 +1,23 @@
 import {viewOf} from '../../../src/core/bytes/layout.ts';
 import {decodeText, encodeText} from '../../../src/core/bytes/text.ts';
 import {stored} from '../../../src/core/disk.ts';
+import {type Chain, type ClusterRun, openChains} from '../../../src/core/cluster-chain.ts';
 import {corrupt, DiskError, located} from '../../../src/core/error.ts';
 import type {DirectoryEntry, FileSystem, FileSystemContext, NodeId} from '../../../src/core/file-system.ts';
 import type {ByteSource} from '../../../src/core/source.ts';
 import {cachedSource} from '../../../src/core/sources/cached.ts';
 import {openBootSector} from './boot-sector.ts';
-import {type Chain, type ClusterRun, openChains} from './chain.ts';
 import {type DirectoryData, directoryScanner, shownName} from './directory.ts';
 import {reportFindings, selectTable, wasClosedCleanly} from './health.ts';
-import {ENTRY_SIZE, FIRST_CLUSTER, MAX_DIRECTORY_SIZE, NAME_END, NO_LABEL, PARENT_SEARCH} from './layout.ts';
+import {
+	CHAIN_RULES,
+	ENTRY_SIZE,
+	FIRST_CLUSTER,
+	MAX_DIRECTORY_SIZE,
+	NAME_END,
+	NO_LABEL,
+	PARENT_SEARCH,
+} from './layout.ts';
 import {nameIndex} from './name-index.ts';
 import {type Node, openNodes, readFirstCluster, readNodeType, ROOT} from './node.ts';
 import {isParentEntry, readLabelName} from './short-name.ts';
@@ -29,7 +37,7 @@ export function openFileSystem(source: ByteSource, context: FileSystemContext): 
 	const volume = checkedVolume(source);
 	const metadata = checkedVolume(cachedSource(source, {blockSize: 4096, blocks: 64}));
 	const table = openTable(volume, geometry, selectTable(source, geometry, context));
-	const chains = openChains(table);
+	const chains = openChains(table, CHAIN_RULES);
 	const nodes = openNodes(metadata, geometry);
 	const scanner = directoryScanner(volume);
 	const index = nameIndex(scanner);
@@ -256,7 +264,7 @@ export function openFileSystem(source: ByteSource, context: FileSystemContext): 
 		},
 		usage() {
 			freeClusters ??= (clean ? recordedFreeClusters(volume, geometry) : undefined) ?? countFreeClusters(table);
-			return {blockSize: clusterSize, totalBlocks: clusterCount, freeBlocks: freeClusters};
+			return {blockSize: clusterSize, totalBlocks: clusterCount, freeBlocks: freeClusters, volumeSize: geometry.size};
 		},
 		allocated: (position, span) => locateAllocated(source.size, geometry, table, position, span),
 	};

@@ -3,6 +3,7 @@
  * version 1.03; long names are its section on long directory entries.
  */
 import {ascii, bytes, struct, u16, u32, u8} from '../../../src/core/bytes/layout.ts';
+import type {ChainRules} from '../../../src/core/cluster-chain.ts';
 
 /** Boot sector and BIOS parameter block, the part that all types share. */
 export const BootSector = struct('boot sector', 512, {
@@ -88,6 +89,7 @@ export const ENTRY_MASK = 0x0fff_ffff;
 export const ENTRY_FREE = 0;
 export const ENTRY_BAD = 0x0fff_fff7;
 export const ENTRY_END = 0x0fff_fff8;
+export const CHAIN_RULES: ChainRules = {name: 'fat', bad: ENTRY_BAD, end: ENTRY_END};
 /** Entry 1, bit for "unmounted cleanly"; FAT12 has none. */
 export const CLEAN_16 = 0x8000;
 export const CLEAN_32 = 0x0800_0000;
@@ -175,12 +177,6 @@ export const TABLE_PAGE = 16_384;
 export const TABLE_PAGES = 64;
 /** Entries looked at to find how far free or used space reaches, per call. */
 export const ALLOCATED_LOOKAHEAD = 65_536;
-/** Runs kept of one chain; of longer ones only every second, fourth... is kept and the table read between. */
-export const MAX_CHAIN_RUNS = 65_536;
-/** Runs kept in all: 2 MiB. */
-export const MAX_CACHED_RUNS = 262_144;
-/** Most files are one run: bounds the records themselves. */
-export const MAX_CACHED_CHAINS = 1024;
 /** Names kept in all for look-ups: two names for each entry of the largest directory. */
 export const MAX_INDEXED_NAMES = 131_072;
 export const MAX_INDEXED_DIRECTORIES = 64;

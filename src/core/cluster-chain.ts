@@ -1,14 +1,23 @@
-import {corrupt, DiskError} from '../../../src/core/error.ts';
-import {
-	ENTRY_BAD,
-	ENTRY_END,
-	ENTRY_FREE,
-	FIRST_CLUSTER,
-	MAX_CACHED_CHAINS,
-	MAX_CACHED_RUNS,
-	MAX_CHAIN_RUNS,
-} from './layout.ts';
-import type {Table} from './table.ts';
+import {corrupt, DiskError} from './error.ts';
+
+/** The file allocation table of a file system of the FAT family, as far as chains need it. */
+export interface ClusterTable {
+	/** The greatest cluster number; the least is 2. */
+	readonly last: number;
+	/** The entry of a cluster (0 to `last`): 0 for free, the next cluster, or a mark as in `ChainRules`. */
+	entry(cluster: number): number;
+	/** How many clusters from `cluster` on follow one another both in the chain and on disk: 1 to `limit`. */
+	runLength(cluster: number, limit: number): number;
+}
+
+/** How a file system marks its chains. */
+export interface ChainRules {
+	/** The file system's name, with which its error codes start. */
+	readonly name: string;
+	readonly bad: number;
+	/** This value and all above it end a chain. */
+	readonly end: number;
+}
 
 /** A cluster chain as runs. Of very long lists only every second, fourth... run is kept. */
 export interface Chain {
@@ -45,7 +54,16 @@ export interface Chains {
 	find(chain: Chain, index: number, run: ClusterRun): void;
 }
 
-export function openChains(table: Table): Chains {
+const FREE = 0;
+export const FIRST_CLUSTER = 2;
+/** Runs kept of one chain; of longer ones only every second, fourth... is kept and the table read between. */
+const MAX_CHAIN_RUNS = 65_536;
+/** Runs kept in all: 2 MiB. */
+const MAX_CACHED_RUNS = 262_144;
+/** Most files are one run: bounds the records themselves. */
+const MAX_CACHED_CHAINS = 1024;
+
+export function openChains(table: ClusterTable, rules: ChainRules): Chains {
 	/** Keyed by first cluster, in order of use. */
 	const cache = new Map<number, Chain>();
 	let cachedRuns = 0;
@@ -71,7 +89,7 @@ export function openChains(table: Table): Chains {
 				}
 				cachedRuns -= known.count;
 			}
-			const chain = walk(table, first, wanted, open);
+			const chain = walk(table, rules, first, wanted, open);
 			// A fault of the source may pass; damage stays.
 			if (chain.fault === undefined || chain.fault.family === 'corrupt') remember(first, chain);
 			return chain;
@@ -102,7 +120,8 @@ export function openChains(table: Table): Chains {
 	};
 }
 
-function walk(table: Table, first: number, wanted: number, open: boolean): Chain {
+function walk(table: ClusterTable, rules: ChainRules, first: number, wanted: number, open: boolean): Chain {
+	const {name} = rules;
 	let indexes = new Uint32Array(2);
 	let clusters = new Uint32Array(2);
 	let count = 0;
@@ -134,8 +153,8 @@ function walk(table: Table, first: number, wanted: number, open: boolean): Chain
 	let cluster = first;
 	try {
 		while (length < most) {
-			fault = badLink(table, cluster, length, open);
-			if (fault !== undefined || cluster >= ENTRY_END) break;
+			fault = badLink(table, rules, cluster, length, open);
+			if (fault !== undefined || cluster >= rules.end) break;
 			const run = table.runLength(cluster, most - length);
 			keep(length, cluster);
 			length += run;
@@ -145,14 +164,17 @@ function walk(table: Table, first: number, wanted: number, open: boolean): Chain
 			const repeated = firstRepeated(table, first, cluster);
 			if (repeated !== undefined && repeated < wanted) {
 				length = Math.min(length, repeated);
-				fault = corrupt('fat/chain-cycle', `the cluster chain from ${first} runs in a circle after ${length} clusters`);
+				fault = corrupt(
+					`${name}/chain-cycle`,
+					`the cluster chain from ${first} runs in a circle after ${length} clusters`,
+				);
 			} else if (open) {
-				fault = corrupt('fat/chain-too-long', `the cluster chain from ${first} is longer than ${wanted} clusters`);
+				fault = corrupt(`${name}/chain-too-long`, `the cluster chain from ${first} is longer than ${wanted} clusters`);
 			}
 		}
 		if (fault === undefined && length < wanted && !open) {
 			fault = corrupt(
-				'fat/chain-too-short',
+				`${name}/chain-too-short`,
 				`the cluster chain from ${first} ends after ${length} of ${wanted} clusters`,
 			);
 		}
@@ -170,30 +192,36 @@ function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
 	return larger;
 }
 
-function isCluster(table: Table, value: number): boolean {
+function isCluster(table: ClusterTable, value: number): boolean {
 	return value >= FIRST_CLUSTER && value <= table.last;
 }
 
 /** What is wrong with `value` as the next cluster of a chain. */
-function badLink(table: Table, value: number, index: number, open: boolean): DiskError | undefined {
+function badLink(
+	table: ClusterTable,
+	{name, bad, end}: ChainRules,
+	value: number,
+	index: number,
+	open: boolean,
+): DiskError | undefined {
 	if (isCluster(table, value)) return undefined;
-	if (value >= ENTRY_END) {
+	if (value >= end) {
 		return open && index > 0
 			? undefined
-			: corrupt('fat/chain-too-short', `the cluster chain ends after ${index} clusters`);
+			: corrupt(`${name}/chain-too-short`, `the cluster chain ends after ${index} clusters`);
 	}
 	const place = index === 0 ? 'the first link' : `link ${index}`;
-	if (value === ENTRY_FREE) return corrupt('fat/chain-free', `${place} of the cluster chain says free`);
-	if (value === ENTRY_BAD) return corrupt('fat/chain-bad', `${place} of the cluster chain says bad cluster`);
+	if (value === FREE) return corrupt(`${name}/chain-free`, `${place} of the cluster chain says free`);
+	if (value === bad) return corrupt(`${name}/chain-bad`, `${place} of the cluster chain says bad cluster`);
 	const message = `${place} of the cluster chain is ${value}, but clusters go from ${FIRST_CLUSTER} to ${table.last}`;
-	return corrupt('fat/chain-out-of-range', message);
+	return corrupt(`${name}/chain-out-of-range`, message);
 }
 
 /**
  * The index at which a chain first comes back to a cluster it has passed, or undefined where it ends. `from` is some
  * cluster of it, to search from (Brent's method: time of the order of the chain, no memory).
  */
-function firstRepeated(table: Table, first: number, from: number): number | undefined {
+function firstRepeated(table: ClusterTable, first: number, from: number): number | undefined {
 	let mark = from;
 	let cycle = 1;
 	let power = 1;
