@@ -112,6 +112,11 @@ export interface FileSystem {
 	usage(): FileSystemUsage;
 	/** Which bytes of the volume are in use: `stored` where they are, `free` where not. */
 	readonly allocated?: (position: number, span: Span) => void;
+	/**
+	 * Where `usage` counts nodes, and ids are numbers in their table: whether a node is in use and has to have a name that
+	 * leads to it from the root. False where that cannot be told, as for damaged nodes.
+	 */
+	readonly needsName?: (node: NodeId) => boolean;
 }
 
 export interface FileSystemContext {

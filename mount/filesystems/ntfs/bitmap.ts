@@ -62,6 +62,8 @@ export function openBitmaps(volume: ByteSource, inodes: Inodes, data: Data, mft:
 				blockSize: clusterSize,
 				totalBlocks: clusterCount,
 				freeBlocks: countClear(inodes.get(SystemRecord.bitmap), AttributeType.data, clusterCount),
+				// Behind the clusters lie less than one of sectors, and the copy of the boot sector.
+				volumeSize: (clusterCount + 1) * clusterSize,
 				totalNodes: mft.count(),
 				freeNodes: countClear(inodes.get(SystemRecord.mft), AttributeType.bitmap, mft.count()),
 			};

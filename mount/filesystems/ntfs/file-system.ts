@@ -3,11 +3,12 @@ import {SpanKind, unstored} from '../../../src/core/disk.ts';
 import {DiskError} from '../../../src/core/error.ts';
 import type {FileSystem, FileSystemContext, NodeId, NodeType, Stat} from '../../../src/core/file-system.ts';
 import type {ByteSource} from '../../../src/core/source.ts';
-import type {Attribute} from './attribute.ts';
+import type {Attribute, AttributeFacts} from './attribute.ts';
 import {openBitmaps} from './bitmap.ts';
 import {readCollation} from './collation.ts';
 import {extentsReader, openData} from './data.ts';
 import {openDirectories} from './directory.ts';
+import {readLxDevice, readLxFacts} from './extended-attributes.ts';
 import {readGeometry} from './geometry.ts';
 import {openIndexBlocks} from './index-block.ts';
 import {derive, type Inode, openInodes} from './inode.ts';
@@ -18,14 +19,24 @@ import {
 	FIRST_USER_RECORD,
 	HIBERNATION_FILE,
 	NAME_UNITS_MAX,
+	OBJECT_ID_FILE,
+	ReparseTag,
 	SystemRecord,
+	WIM_OVERLAY_MAX,
+	WIM_OVERLAY_PATH,
 } from './layout.ts';
+import {warnIfLogOpen} from './log-file.ts';
 import {openMft} from './mft.ts';
-import {contentRefusal, readReparse, reparseNodeType} from './reparse.ts';
-import {type Device, readInterix, readLxDevice} from './special.ts';
-import {namedStreams, nodeAttributes} from './streams.ts';
+import {needsName} from './named.ts';
+import {nodeAttributes} from './node-attributes.ts';
+import {contentRefusal, readReparse, reparseDevice, reparseNodeType} from './reparse.ts';
+import {type Device, readInterix} from './special.ts';
+import {openVolumeTables} from './security.ts';
+import {hiddenStreamOf, namedStreams} from './streams.ts';
 import {openSymlinks, parentRecord} from './symlink.ts';
 import {readVolume, warnIfHibernated} from './volume.ts';
+import {wimName} from './wim-overlay.ts';
+import {openWof, type SystemCompressed} from './wof.ts';
 
 /** NTFS keeps access lists instead of modes; see README.md. */
 const DIRECTORY_MODE = 0o755;
@@ -80,14 +91,18 @@ export function openFileSystem(volume: ByteSource, context: FileSystemContext): 
 		});
 	}
 	const collation = readCollation(inodes, data, context);
-	const directories = openDirectories(mft, openIndexBlocks(inodes, data, geometry), collation, entryType);
+	const blocks = openIndexBlocks(inodes, data, geometry);
+	const directories = openDirectories(mft, blocks, collation, entryType);
 	const symlinks = openSymlinks(
 		inodes,
 		record => mft.sequence(record),
 		(record, name) => directories.lookupName(inodes.get(record), name),
 	);
 	const bitmaps = openBitmaps(volume, inodes, data, mft, geometry);
+	const tables = openVolumeTables(inodes, data, blocks, () => find(SystemRecord.extend, OBJECT_ID_FILE, false));
+	const wof = openWof(inodes, data, reparse => wimName(reparse, readWimOverlays));
 	const label = readVolume(inodes, data, context);
+	warnIfLogOpen(inodes, data, context);
 	warnIfHibernated(inodes, data, () => find(SystemRecord.root, HIBERNATION_FILE, true), context);
 
 	/** The node's type, but for what a file's content would tell. */
@@ -135,6 +150,23 @@ export function openFileSystem(volume: ByteSource, context: FileSystemContext): 
 		return find(node, name, false);
 	}
 
+	/** The volume's list of WIM files. */
+	function readWimOverlays(): Uint8Array | undefined {
+		let node: NodeId | undefined = SystemRecord.root;
+		for (const name of WIM_OVERLAY_PATH) node = node === undefined ? undefined : find(node, name, true);
+		if (node === undefined) return undefined;
+		const inode = inodes.get(node);
+		const attribute = inodes.find(inode, AttributeType.data, '');
+		return attribute === undefined ? undefined : data.value(inode, attribute, WIM_OVERLAY_MAX);
+	}
+
+	/** How a file that the system compressed is stored, or undefined where it did not. */
+	function systemCompressed(inode: Inode): SystemCompressed | undefined {
+		if ((inode.fileAttributes & FileAttribute.reparsePoint) === 0) return undefined;
+		const reparse = readReparse(inodes, data, inode);
+		return reparse.tag === ReparseTag.wof ? wof.find(inode, reparse) : undefined;
+	}
+
 	/** The content of a file, or undefined where it has none; throws where $DATA is not what the file stands for. */
 	function content(inode: Inode): Attribute | undefined {
 		const type = nodeType(inode);
@@ -142,7 +174,8 @@ export function openFileSystem(volume: ByteSource, context: FileSystemContext): 
 		if (type !== 'file') throw wrongType(inode.record, 'invalid', `is a ${type} and has no content`);
 		const attribute = inodes.find(inode, AttributeType.data, '');
 		if ((inode.fileAttributes & FileAttribute.reparsePoint) !== 0) {
-			const refusal = contentRefusal(inode, readReparse(inodes, data, inode), attribute?.facts);
+			const reparse = readReparse(inodes, data, inode);
+			const refusal = reparse.tag === ReparseTag.wof ? undefined : contentRefusal(inode, reparse, attribute?.facts);
 			if (refusal !== undefined) throw refusal;
 		}
 		return attribute;
@@ -159,7 +192,20 @@ export function openFileSystem(volume: ByteSource, context: FileSystemContext): 
 	}
 
 	function deviceOf(inode: Inode): Device {
-		return readInterix(inodes, data, inode)?.device ?? readLxDevice(inodes, data, inode);
+		const interix = readInterix(inodes, data, inode)?.device;
+		if (interix !== undefined) return interix;
+		return reparseDevice(readReparse(inodes, data, inode)) ?? readLxDevice(inodes, data, inode);
+	}
+
+	/**
+	 * The size of a file whose $DATA is empty. Where its content is elsewhere it has that of its reparse point: nobody
+	 * reads what has no bytes, and it would pass for an empty file.
+	 */
+	function emptySize(inode: Inode, facts: AttributeFacts | undefined): number {
+		if ((inode.fileAttributes & FileAttribute.reparsePoint) === 0) return 0;
+		const reparse = readReparse(inodes, data, inode);
+		if (reparse.tag === ReparseTag.wof || contentRefusal(inode, reparse, facts) === undefined) return 0;
+		return reparse.bytes.length;
 	}
 
 	/** What a directory occupies is its index. */
@@ -169,23 +215,25 @@ export function openFileSystem(volume: ByteSource, context: FileSystemContext): 
 			return {size: allocation?.facts?.size ?? 0, allocated: allocation?.facts?.allocated ?? 0};
 		}
 		const facts = inodes.find(inode, AttributeType.data, '')?.facts;
-		const allocated = facts?.allocated ?? 0;
+		const allocated = (facts?.allocated ?? 0) + hiddenStreamOf(inodes, data, inode);
 		if (type === 'symlink') return {size: linkTarget(inode).length, allocated};
-		return {size: type === 'file' ? (facts?.size ?? 0) : 0, allocated};
+		if (type !== 'file') return {size: 0, allocated};
+		return {size: facts === undefined || facts.size === 0 ? emptySize(inode, facts) : facts.size, allocated};
 	}
 
 	function stat(node: NodeId): Stat {
 		const inode = inodes.get(node);
 		const type = nodeType(inode);
 		const {size, allocated} = sizeOf(inode, type);
+		const {uid = 0, gid = 0, mode} = readLxFacts(inodes, data, inode);
 		const isDevice = type === 'character-device' || type === 'block-device';
 		return {
 			node,
 			type,
-			mode: modeOf(inode, type),
+			mode: mode ?? modeOf(inode, type),
 			links: type === 'directory' ? 1 : inodes.links(inode),
-			uid: 0,
-			gid: 0,
+			uid,
+			gid,
 			size,
 			allocated,
 			modified: inode.modified,
@@ -214,17 +262,22 @@ export function openFileSystem(volume: ByteSource, context: FileSystemContext): 
 		locate(node, position, span) {
 			const inode = inodes.get(node);
 			const attribute = content(inode);
-			if (attribute === undefined) unstored(span, SpanKind.zero, 1);
+			const packed = systemCompressed(inode);
+			if (packed !== undefined) unstored(span, SpanKind.encoded, Math.max(1, packed.size - position));
+			else if (attribute === undefined) unstored(span, SpanKind.zero, 1);
 			else data.locate(inode, attribute, position, span);
 		},
-		attributes: node => nodeAttributes(inodes, data, inodes.get(node)),
+		attributes: node => nodeAttributes(inodes, data, tables, inodes.get(node)),
 		streams: node => namedStreams(inodes, data, inodes.get(node)),
 		read(node, position, target) {
 			const inode = inodes.get(node);
 			const attribute = content(inode);
+			const packed = systemCompressed(inode);
+			if (packed !== undefined) return wof.read(inode, packed, position, target);
 			return attribute === undefined ? 0 : data.read(inode, attribute, position, target);
 		},
 		usage: () => bitmaps.usage(),
 		allocated: (position, span) => bitmaps.allocated(position, span),
+		needsName: node => needsName(mft, inodes, node),
 	};
 }

@@ -36,8 +36,9 @@ export interface IndexNodeView {
 	readonly end: number;
 }
 
-/** A directory's index, but for its blocks. */
+/** A directory's index, or one of another kind, but for its blocks. */
 export interface DirectoryIndex {
+	readonly name: string;
 	readonly root: IndexNodeView;
 	/** Bytes. */
 	readonly blockSize: number;
@@ -53,7 +54,8 @@ export interface DirectoryIndex {
 }
 
 export interface IndexBlocks {
-	open(inode: Inode): DirectoryIndex;
+	/** The index of names unless another is named. */
+	open(inode: Inode, name?: string): DirectoryIndex;
 	/** Reads, checks and caches a block. */
 	block(inode: Inode, index: DirectoryIndex, number: number): IndexNodeView;
 }
@@ -77,28 +79,28 @@ export function openIndexBlocks(inodes: Inodes, data: Data, {clusterSize}: Geome
 	const cache = new Map<string, IndexNodeView>();
 	let cached = 0;
 
-	function parseRoot(inode: Inode): DirectoryIndex {
+	function parseRoot(inode: Inode, name: string): DirectoryIndex {
 		const node = inode.record;
-		const attribute = inodes.find(inode, AttributeType.indexRoot, DIRECTORY_INDEX);
+		const attribute = inodes.find(inode, AttributeType.indexRoot, name);
 		if (attribute === undefined) throw damagedIndex(node, 'has no root');
 		const bytes = data.value(inode, attribute, RECORD_SIZE_MAX);
 		const view = viewOf(bytes);
 		const {type, collation, blockSize} = IndexRoot.read(view);
-		if (type !== AttributeType.fileName || collation !== COLLATION_FILE_NAME) {
+		if (name === DIRECTORY_INDEX && (type !== AttributeType.fileName || collation !== COLLATION_FILE_NAME)) {
 			throw damagedIndex(node, 'is not ordered by file names');
 		}
 		if (!isPowerOfTwo(blockSize) || blockSize < INDEX_BLOCK_SIZE_MIN || blockSize > INDEX_BLOCK_SIZE_MAX) {
 			throw damagedIndex(node, `has blocks of ${blockSize} bytes`);
 		}
 		const root = nodeView(view, INDEX_ROOT_NODE_AT, bytes.length, node);
-		const allocation = inodes.find(inode, AttributeType.indexAllocation, DIRECTORY_INDEX);
+		const allocation = inodes.find(inode, AttributeType.indexAllocation, name);
 		const unitSize = clusterSize <= blockSize ? clusterSize : INDEX_UNIT_SIZE;
 		let bitmap: Uint8Array = new Uint8Array();
 		let blockCount = 0;
 		let damage: DiskError | undefined;
 		if (allocation !== undefined) {
 			try {
-				const used = inodes.find(inode, AttributeType.bitmap, DIRECTORY_INDEX);
+				const used = inodes.find(inode, AttributeType.bitmap, name);
 				if (used === undefined) throw damagedIndex(node, 'has no bitmap');
 				bitmap = data.value(inode, used, INDEX_BITMAP_MAX);
 				blockCount = Math.min(Math.floor(inodes.facts(inode, allocation).size / blockSize), bitmap.length * 8);
@@ -108,7 +110,7 @@ export function openIndexBlocks(inodes: Inodes, data: Data, {clusterSize}: Geome
 			}
 		}
 		inodes.weigh(inode, bytes.length + bitmap.length);
-		return {root, blockSize, blockCount, unitSize, allocation, bitmap, damage};
+		return {name, root, blockSize, blockCount, unitSize, allocation, bitmap, damage};
 	}
 
 	function readBlock(inode: Inode, index: DirectoryIndex, number: number): IndexNodeView {
@@ -133,11 +135,11 @@ export function openIndexBlocks(inodes: Inodes, data: Data, {clusterSize}: Geome
 	}
 
 	return {
-		open(inode) {
-			return derive(inode, 'index', () => parseRoot(inode));
+		open(inode, name = DIRECTORY_INDEX) {
+			return derive(inode, name, () => parseRoot(inode, name));
 		},
 		block(inode, index, number) {
-			const key = `${inode.record} ${number}`;
+			const key = `${inode.record}${index.name}${number}`;
 			let block = cache.get(key);
 			if (block !== undefined) return block;
 			block = readBlock(inode, index, number);

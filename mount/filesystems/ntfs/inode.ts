@@ -1,3 +1,4 @@
+import {decodeUtf16} from '../../../src/core/bytes/text.ts';
 import {readFiletime} from '../../../src/core/bytes/times.ts';
 import {WORD} from '../../../src/core/bytes/u64.ts';
 import {corrupt, type DiskError} from '../../../src/core/error.ts';
@@ -19,16 +20,19 @@ import {
 	ATTRIBUTE_LIST_MAX,
 	AttributeHeader,
 	AttributeType,
+	FILE_NAME_AT,
 	FileName,
 	FileRecord,
 	INODES_MAX,
 	INODES_WEIGHT_MAX,
 	MFT_PLACES_MAX,
 	NAMESPACE_DOS,
+	NAMESPACE_WINDOWS_AND_DOS,
 	NonResidentAttribute,
 	RecordFlag,
 	ResidentAttribute,
 	StandardInformation,
+	StandardSecurity,
 	StandardTime,
 	SystemRecord,
 } from './layout.ts';
@@ -43,6 +47,8 @@ export interface Inode {
 	/** Short names among them, where the record itself holds all names; -1 otherwise. */
 	readonly shortNames: number;
 	readonly fileAttributes: number;
+	/** Which descriptor of $Secure is the file's; 0: none. */
+	readonly securityId: number;
 	readonly created: Timestamp;
 	readonly modified: Timestamp;
 	readonly changed: Timestamp;
@@ -66,6 +72,8 @@ export interface Inodes {
 	locate(inode: Inode, attribute: Attribute, place: Place): {readonly record: RecordView; readonly at: number};
 	/** Hard links; a short name is none. */
 	links(inode: Inode): number;
+	/** The short (DOS) name, which may be the long one too. */
+	shortName(inode: Inode): string | undefined;
 	/** The record in which the directory of the node's first name lies. */
 	parent(inode: Inode): {readonly record: number; readonly sequence: number} | undefined;
 	/** Adds to what hangs on a node, in bytes; others may have to go. */
@@ -81,6 +89,8 @@ const PLAIN_WEIGHT = 512;
 /** Types that something asks for; the others are passed over. */
 const USED_TYPES: ReadonlySet<number> = new Set([
 	AttributeType.fileName,
+	AttributeType.objectId,
+	AttributeType.securityDescriptor,
 	AttributeType.volumeName,
 	AttributeType.volumeInformation,
 	AttributeType.data,
@@ -244,6 +254,7 @@ export function openInodes(mft: Mft, geometry: Geometry, readExtents: ReadExtent
 			linkCount,
 			shortNames: list === -1 ? shortNames : -1,
 			fileAttributes: StandardInformation.fields.fileAttributes.read(view, at),
+			securityId: value.size < StandardSecurity.size ? 0 : StandardSecurity.fields.securityId.read(view, at),
 			created: readFiletime(view, at + StandardTime.created),
 			modified: readFiletime(view, at + StandardTime.modified),
 			changed: readFiletime(view, at + StandardTime.changed),
@@ -283,6 +294,21 @@ export function openInodes(mft: Mft, geometry: Geometry, readExtents: ReadExtent
 				}
 			}
 			return Math.max(1, inode.linkCount - shortNames);
+		},
+		shortName(inode) {
+			for (const attribute of inode.attributes) {
+				if (attribute.type !== AttributeType.fileName) continue;
+				const {record, at} = locate(inode, attribute, attribute.places[0]);
+				const namespace = namespaceAt(record, at);
+				if (namespace !== NAMESPACE_DOS && namespace !== NAMESPACE_WINDOWS_AND_DOS) continue;
+				const value = at + ResidentAttribute.fields.valueOffset.read(record.view, at);
+				const units = FileName.fields.nameLength.read(record.view, value);
+				if (value + FILE_NAME_AT + units * 2 > record.end) {
+					throw damagedAttribute(record.record, 'has a $FILE_NAME outside its attribute');
+				}
+				return decodeUtf16(record.view, value + FILE_NAME_AT, units);
+			}
+			return undefined;
 		},
 		parent(inode) {
 			for (const attribute of inode.attributes) {

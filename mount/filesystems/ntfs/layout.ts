@@ -102,6 +102,8 @@ export const AttributeType = {
 	standardInformation: 0x10,
 	attributeList: 0x20,
 	fileName: 0x30,
+	objectId: 0x40,
+	securityDescriptor: 0x50,
 	volumeName: 0x60,
 	volumeInformation: 0x70,
 	data: 0x80,
@@ -115,11 +117,16 @@ export const AttributeType = {
 
 /** "The standard information attribute"; the times are FILETIMEs. */
 export const StandardInformation = struct('$STANDARD_INFORMATION', 36, {fileAttributes: u32(32)});
+/** From NTFS 3.0 on. */
+export const StandardSecurity = struct('$STANDARD_INFORMATION, version 3', 72, {securityId: u32(52)});
 export const StandardTime = {created: 0, modified: 8, changed: 16, accessed: 24} as const;
 
 export const FileAttribute = {
 	readOnly: 0x1,
 	system: 0x4,
+	/** Only in what programs see. */
+	shownDirectory: 0x10,
+	normal: 0x80,
 	reparsePoint: 0x400,
 	offline: 0x1000,
 	recallOnOpen: 0x4_0000,
@@ -154,6 +161,7 @@ export const FileName = struct('$FILE_NAME', 66, {
 });
 export const FILE_NAME_AT = 66;
 export const NAMESPACE_DOS = 2;
+export const NAMESPACE_WINDOWS_AND_DOS = 3;
 /** UTF-16 units, the widest value of an 8-bit length. */
 export const NAME_UNITS_MAX = 255;
 
@@ -184,6 +192,29 @@ export const INDEX_KEY_AT = 16;
 export const IndexEntryFlag = {subnode: 1, last: 2} as const;
 export const DIRECTORY_INDEX = '$I30';
 
+/** "The index value" of an index with keys other than names. */
+export const ViewEntry = struct('view index entry', 16, {
+	dataOffset: u16(0),
+	dataLength: u16(2),
+	length: u16(8),
+	keyLength: u16(10),
+	flags: u16(12),
+});
+
+/** "$Secure": descriptors in a stream, found by their number. The same header is the data of the index. */
+export const SECURITY_STREAM = '$SDS';
+export const SECURITY_ID_INDEX = '$SII';
+/** `size` counts the header too. */
+export const SecurityHeader = struct('security descriptor header', 20, {id: u32(4), offset: u64(8), size: u32(16)});
+/** Bytes: descriptors lie within blocks of $SDS of this size. */
+export const SECURITY_DESCRIPTOR_MAX = 2 ** 18;
+
+/** "$ObjId": found by object id, the file reference and three more ids. */
+export const OBJECT_ID_FILE = '$ObjId';
+export const OBJECT_ID_INDEX = '$O';
+export const OBJECT_ID_SIZE = 16;
+export const ObjectIdIndexData = struct('$O data', 56, {});
+
 /** "Reparse point". */
 export const ReparsePoint = struct('reparse point', 8, {tag: u32(0), dataLength: u16(4)});
 /** MAXIMUM_REPARSE_DATA_BUFFER_SIZE, in bytes. */
@@ -197,6 +228,8 @@ export const ReparseTag = {
 	lxCharacterDevice: 0x8000_0025,
 	lxBlockDevice: 0x8000_0026,
 	wof: 0x8000_0017,
+	nfs: 0x8000_0014,
+	appExecLink: 0x8000_001b,
 	cloud: 0x9000_001a,
 } as const;
 /** The nibble in which the sixteen cloud tags differ. */
@@ -223,6 +256,20 @@ export const REPARSE_TAG_NAMES: ReadonlyMap<number, string> = new Map([
 	[0xa000_0019, 'GLOBAL_REPARSE'],
 ]);
 
+/** [MS-FSCC] 2.1.2.6: what Windows' server for NFS keeps, by the number that the data starts with. */
+export const NfsReparseData = struct('NFS reparse data', 8, {typeLow: u32(0), typeHigh: u32(4)});
+export const NfsType = {
+	symlink: 0x014b_4e4c,
+	characterDevice: 0x0052_4843,
+	blockDevice: 0x004b_4c42,
+	fifo: 0x4f46_4946,
+	socket: 0x4b43_4f53,
+} as const;
+export const NfsDevice = struct('NFS device', 16, {major: u32(8), minor: u32(12)});
+/** An alias of a store app: texts in UTF-16, each with a NUL, behind a version; this one is the program's path. */
+export const APP_EXEC_TEXTS_AT = 4;
+export const APP_EXEC_TARGET = 2;
+
 /** Symbolic links and mount points: where their names lie, counted from the reparse data. */
 export const LinkNames = struct('link names', 8, {substituteOffset: u16(0), substituteLength: u16(2)});
 export const MOUNT_POINT_NAMES_AT = 8;
@@ -235,8 +282,40 @@ export const LX_SYMLINK_TARGET_AT = 4;
 /** Reparse data of WOF: which provider holds the content, and for single files how it is compressed. */
 export const WofReparseData = struct('WOF reparse data', 8, {version: u32(0), provider: u32(4)});
 export const WofFileProvider = struct('WOF file provider data', 16, {algorithm: u32(12)});
+/** The content is in a WIM file that the volume's list of overlays names by this number. */
+export const WofWimProvider = struct('WOF WIM provider data', 24, {sourceLow: u32(16), sourceHigh: u32(20)});
 export const WOF_PROVIDER_FILE = 2;
-export const WOF_ALGORITHMS = ['XPRESS4K', 'LZX', 'XPRESS8K', 'XPRESS16K'] as const;
+export interface WofAlgorithm {
+	readonly title: string;
+	readonly codec: 'xpress' | 'lzx';
+	/** Plain bytes of every chunk but the last. */
+	readonly chunkSize: number;
+}
+export const WOF_ALGORITHMS: readonly WofAlgorithm[] = [
+	{title: 'XPRESS4K', codec: 'xpress', chunkSize: 4096},
+	{title: 'LZX', codec: 'lzx', chunkSize: 32_768},
+	{title: 'XPRESS8K', codec: 'xpress', chunkSize: 8192},
+	{title: 'XPRESS16K', codec: 'xpress', chunkSize: 16_384},
+];
+/** The stream with the compressed content, which Windows hides. */
+export const WOF_STREAM = 'WofCompressedData';
+/** From this size on the offsets of chunks have 64 bits. */
+export const WOF_WIDE_SIZE = 2 ** 32;
+
+/** `\System Volume Information\WimOverlay.dat`, as wimlib documents it: header, entries, locations with a path behind. */
+export const WIM_OVERLAY_PATH = ['System Volume Information', 'WimOverlay.dat'] as const;
+export const WimOverlayHeader = struct('WimOverlay.dat header', 24, {magic: u32(0), entryCount: u32(12)});
+export const WIM_OVERLAY_MAGIC = 0x6643_6f57;
+export const WimOverlayEntry = struct('WimOverlay.dat entry', 40, {
+	sourceLow: u32(0),
+	sourceHigh: u32(4),
+	locationOffset: u32(8),
+	locationLength: u32(12),
+});
+export const WimOverlayLocation = struct('WimOverlay.dat location', 104, {});
+/** Bytes; a volume has a few WIM files at most. */
+export const WIM_OVERLAY_MAX = 2 ** 20;
+export const WIM_OVERLAY_ENTRIES_MAX = 1024;
 
 /** Interix files: a system file that starts with one of these, then a UTF-16 target or two 64-bit device numbers. */
 export const INTERIX_MAGIC_SIZE = 8;
@@ -251,7 +330,16 @@ export const INTERIX_SIZE_MAX = INTERIX_MAGIC_SIZE + 2 * 4096;
 export const ExtendedAttribute = struct('$EA entry', 8, {next: u32(0), nameLength: u8(5), valueLength: u16(6)});
 /** Windows' own limit, in bytes. */
 export const EXTENDED_ATTRIBUTES_MAX = 64 * 1024;
+/** Linux' own limit for the value of an extended attribute, in bytes. */
+export const NODE_ATTRIBUTE_MAX = 65_536;
+/** What the Windows Subsystem for Linux keeps there. */
 export const LX_DEVICE_NAME = '$LXDEV';
+export const LX_USER_NAME = '$LXUID';
+export const LX_GROUP_NAME = '$LXGID';
+export const LX_MODE_NAME = '$LXMOD';
+export const LxNumber = struct('$LXUID, $LXGID, $LXMOD', 4, {number: u32(0)});
+/** The type of a file above them is that of its reparse point. */
+export const LX_PERMISSIONS = 0o7777;
 export const LxDevice = struct('$LXDEV', 8, {major: u32(0), minor: u32(4)});
 
 /** "Volume information". */
@@ -263,8 +351,27 @@ export const HIBERNATION_FILE = 'hiberfil.sys';
 /** The first bytes of a hibernation file that Windows would resume from. */
 export const HIBERNATED = ['hibr', 'HIBR'] as const;
 
+/** "Metadata file: $LogFile", the restart page header; there are two such pages, the second at `pageSize`. */
+export const RestartPage = struct('$LogFile restart page', 30, {
+	signature: ascii(0, 4),
+	pageSize: u32(16),
+	areaOffset: u16(24),
+});
+export const RESTART_SIGNATURE = 'RSTR';
+/** Pages of the systems that NTFS runs on; anything else is no restart page. */
+export const RESTART_PAGE_SIZES = [4096, 8192, 16_384, 65_536] as const;
+/** "The restart area". */
+export const RestartArea = struct('$LogFile restart area', 16, {
+	lastSequence: u64(0),
+	firstClientInUse: u16(12),
+	flags: u16(14),
+});
+/** Whoever closes the log leaves no client in it. */
+export const NO_LOG_CLIENT = 0xffff;
+export const LOG_CLEAN = 2;
+
 /** Records with a fixed meaning. */
-export const SystemRecord = {mft: 0, volume: 3, root: 5, bitmap: 6, upcase: 10} as const;
+export const SystemRecord = {mft: 0, log: 2, volume: 3, root: 5, bitmap: 6, secure: 9, upcase: 10, extend: 11} as const;
 /** Records below this are the file system's own and are not listed. */
 export const FIRST_USER_RECORD = 24;
 /** $MFTMirr holds at least so many records. */
@@ -303,5 +410,11 @@ export const INODES_WEIGHT_MAX = 2 ** 26;
 export const INDEX_CACHE_SIZE = 2 ** 21;
 /** Compression units that are kept decoded. */
 export const DECODED_UNITS = 8;
+/** Chunks compressed by the system that are kept decoded, each up to 32 KiB: 8 MiB at most. */
+export const WOF_CACHED_CHUNKS = 256;
+/** Bytes of compressed chunks that are read at once: what a mount's largest read asks for needs less. */
+export const WOF_PACKED_MAX = 2 ** 18;
+/** Bytes of chunk offsets read at once: those of 4 MiB of content in the smallest chunks. */
+export const WOF_TABLE_BLOCK = 4096;
 /** Bytes of $Bitmap read at once: the state of 2 GiB with 4 KiB clusters. */
 export const BITMAP_BLOCK_SIZE = 65_536;

@@ -1,13 +1,10 @@
 import {viewOf} from '../../../src/core/bytes/layout.ts';
 import {decodeUtf16} from '../../../src/core/bytes/text.ts';
-import {corrupt} from '../../../src/core/error.ts';
 import type {NodeType} from '../../../src/core/file-system.ts';
 import type {Data} from './data.ts';
 import {derive, type Inode, type Inodes} from './inode.ts';
 import {
 	AttributeType,
-	EXTENDED_ATTRIBUTES_MAX,
-	ExtendedAttribute,
 	FileAttribute,
 	INTERIX_BLOCK_DEVICE,
 	INTERIX_CHARACTER_DEVICE,
@@ -15,8 +12,6 @@ import {
 	INTERIX_SIZE_MAX,
 	INTERIX_SYMLINK,
 	InterixDevice,
-	LX_DEVICE_NAME,
-	LxDevice,
 } from './layout.ts';
 
 export interface Device {
@@ -56,27 +51,4 @@ function parseInterix(inodes: Inodes, data: Data, inode: Inode): Interix | undef
 		return {type, device: {major, minor}};
 	}
 	return undefined;
-}
-
-/** The device numbers that the Windows Subsystem for Linux keeps in an extended attribute. */
-export function readLxDevice(inodes: Inodes, data: Data, inode: Inode): Device {
-	const damaged = (message: string) =>
-		corrupt('ntfs/extended-attributes', `the extended attributes of MFT record ${inode.record} ${message}`, {
-			structure: ExtendedAttribute.name,
-			node: inode.record,
-		});
-	const attribute = inodes.find(inode, AttributeType.extendedAttributes, '');
-	if (attribute === undefined) throw damaged('are missing');
-	const value = data.value(inode, attribute, EXTENDED_ATTRIBUTES_MAX);
-	const view = viewOf(value);
-	for (let at = 0; at + ExtendedAttribute.size <= value.length; ) {
-		const {next, nameLength, valueLength} = ExtendedAttribute.read(view, at);
-		const valueAt = at + ExtendedAttribute.size + nameLength + 1;
-		if (valueAt + valueLength > value.length) throw damaged('are cut short');
-		const name = String.fromCharCode(...value.subarray(at + ExtendedAttribute.size, valueAt - 1));
-		if (name === LX_DEVICE_NAME && valueLength >= LxDevice.size) return LxDevice.read(view, valueAt);
-		if (next < ExtendedAttribute.size) break;
-		at += next;
-	}
-	throw damaged(`have no ${LX_DEVICE_NAME}`);
 }

@@ -7,6 +7,7 @@ import {
 	LinkNames,
 	LX_SYMLINK_TARGET_AT,
 	MOUNT_POINT_NAMES_AT,
+	NfsReparseData,
 	PATH_DEPTH_MAX,
 	ReparseTag,
 	SYMBOLIC_LINK_NAMES_AT,
@@ -14,7 +15,7 @@ import {
 	SymbolicLinkFlags,
 	SystemRecord,
 } from './layout.ts';
-import type {Reparse} from './reparse.ts';
+import {appTarget, type Reparse} from './reparse.ts';
 
 /** Finds an entry whatever its case; answers with its record and the name as it is stored. */
 export type FindAnyCase = (
@@ -140,7 +141,13 @@ export function openSymlinks(inodes: Inodes, sequenceOf: (record: number) => num
 	}
 
 	return {
-		target(inode, {tag, data}) {
+		target(inode, reparse) {
+			const {tag, data} = reparse;
+			if (tag === ReparseTag.nfs) {
+				const at = NfsReparseData.size;
+				return encodeText(decodeUtf16(viewOf(data), at, Math.floor((data.length - at) / 2)).replace(/\0+$/, ''));
+			}
+			if (tag === ReparseTag.appExecLink) return encodeText(windowsTarget(inode, parsePath(appTarget(reparse) ?? '')));
 			if (tag === ReparseTag.lxSymlink) return data.slice(LX_SYMLINK_TARGET_AT);
 			if (tag === ReparseTag.mountPoint) {
 				return encodeText(windowsTarget(inode, parsePath(substituteName(inode, data, MOUNT_POINT_NAMES_AT))));

@@ -1,4 +1,4 @@
-import {mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs';
+import {mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {ntfs} from '../../../../mount/filesystems/ntfs/index.ts';
@@ -6,6 +6,8 @@ import {newSpan} from '../../../../src/core/disk.ts';
 import {DiskError} from '../../../../src/core/error.ts';
 import type {FileSystem, NodeId} from '../../../../src/core/file-system.ts';
 import {memorySource} from '../../../../src/core/sources/memory.ts';
+import {joinChunks, wofReparse} from '../../../helpers/wof.ts';
+import {vectors} from '../../../core/codecs/chunks.ts';
 import {run, testWith} from '../../../helpers/tools.ts';
 import {makeVolume, noise, openBytes, type Recipe, recordPosition, seed, TOOLS, writePieces} from './recipes.ts';
 
@@ -25,6 +27,25 @@ const RICH: Recipe = {
 		// Data and holes by turns: so many runs that the file needs an attribute list.
 		const pieces = Array.from({length: 500}, (_, i) => [i * 4096, noise(1024, i)] as const);
 		writePieces(at('scattered'), pieces);
+		// A chunk of zeros and one of text, compressed by the system; extended attributes; an object id.
+		const chunks = ['zeros', 'verse'].flatMap(name => vectors('xpress').filter(vector => vector.name === name));
+		const set = (path: string, name: string, bytes: Uint8Array) =>
+			run('setfattr', ['-h', '-n', name, '-v', `0x${Buffer.from(bytes).toString('hex')}`, at(path)]);
+		for (let i = 0; i < 6; i++) {
+			writeFileSync(at(`wof-${i}`), '');
+			truncateSync(at(`wof-${i}`), 4096 + (chunks[1]?.plain.length ?? 0));
+			set(
+				`wof-${i}`,
+				'user.WofCompressedData',
+				joinChunks(
+					chunks.map(({packed}) => packed),
+					4,
+				),
+			);
+			set(`wof-${i}`, 'system.ntfs_object_id', noise(64, i + 3));
+			set(`wof-${i}`, 'system.ntfs_ea', Buffer.from('14000000000604002458554d4f4400f843000000', 'hex'));
+			set(`wof-${i}`, 'system.ntfs_reparse_data', wofReparse(0));
+		}
 		symlinkSync('large', at('link'));
 		mkdirSync(at('junction'));
 		const target = Buffer.from('\\??\\C:\\Many', 'utf16le');
@@ -95,7 +116,9 @@ function exercise(fileSystem: FileSystem, size: number): number {
 		attempt(() => {
 			for (const stream of fileSystem.streams(current)) readSome(position => stream.read(position, buffer));
 		});
-		attempt(() => void [...fileSystem.attributes(current)]);
+		attempt(() => {
+			for (const attribute of fileSystem.attributes(current)) attempt(() => void attribute.value);
+		});
 		attempt(() => fileSystem.parent(current) === 0);
 		attempt(() =>
 			fileSystem.readDirectory(current, 0, entry => {
