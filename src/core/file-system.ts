@@ -113,10 +113,11 @@ export interface FileSystem {
 	/** Which bytes of the volume are in use: `stored` where they are, `free` where not. */
 	readonly allocated?: (position: number, span: Span) => void;
 	/**
-	 * Where `usage` counts nodes, and ids are numbers in their table: whether a node is in use and has to have a name that
-	 * leads to it from the root. False where that cannot be told, as for damaged nodes.
+	 * Where `usage` counts nodes, and ids are numbers in their table: true for a node in use that has to have a name which
+	 * leads to it from the root, false for one that is free and must have none. Undefined for the file system's own, and
+	 * where it cannot be told, as for damaged nodes.
 	 */
-	readonly needsName?: (node: NodeId) => boolean;
+	readonly needsName?: (node: NodeId) => boolean | undefined;
 }
 
 export interface FileSystemContext {

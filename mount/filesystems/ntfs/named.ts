@@ -8,15 +8,15 @@ import {parentRecord} from './symlink.ts';
  * See `FileSystem.needsName`: base records in use, but for the file system's own and what lies below them ($Extend),
  * which no listing shows.
  */
-export function needsName(mft: Mft, inodes: Inodes, node: number): boolean {
-	if (node < FIRST_USER_RECORD || node >= mft.count()) return false;
+export function needsName(mft: Mft, inodes: Inodes, node: number): boolean | undefined {
+	if (node < FIRST_USER_RECORD || node >= mft.count()) return undefined;
 	const sequenceOf = (record: number): number => mft.sequence(record);
 	try {
 		if (sequenceOf(node) === -1) return false;
 		// Throws for extension records, and for damaged ones.
 		inodes.get(node);
 	} catch (error) {
-		if (error instanceof DiskError) return false;
+		if (error instanceof DiskError) return undefined;
 		throw error;
 	}
 	try {
@@ -24,7 +24,7 @@ export function needsName(mft: Mft, inodes: Inodes, node: number): boolean {
 		for (let depth = 0; depth < PATH_DEPTH_MAX; depth++) {
 			record = parentRecord(inodes, sequenceOf, inodes.get(record));
 			if (record === SystemRecord.root) return true;
-			if (record < FIRST_USER_RECORD) return false;
+			if (record < FIRST_USER_RECORD) return undefined;
 		}
 		return true;
 	} catch (error) {
