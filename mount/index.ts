@@ -14,6 +14,7 @@ import {createPool, type Pool} from './pool.ts';
 
 export {unmount, type UnmountResult} from './attach/unmount.ts';
 export {exitNow} from './exit.ts';
+export {listMounts, type ListedMount} from './list-mounts.ts';
 export type {FileSystemFactory, Problem} from './fuse/worker-data.ts';
 
 export interface MountOptions {
@@ -24,6 +25,8 @@ export interface MountOptions {
 	/** Default: those of this process. */
 	readonly uid?: number;
 	readonly gid?: number;
+	/** Permission bits taken from everybody, for owner `mounter`: 0o077 shows the files to their owner alone. Default: 0. */
+	readonly umask?: number;
 	/** Let other users in, as permissions allow. */
 	readonly allowOther?: boolean;
 	/** Threads that serve. Default: one per core, at least 2, at most 4. */
@@ -93,6 +96,7 @@ export async function mount(
 			owner: options.owner ?? 'mounter',
 			uid: options.uid ?? process.getuid?.() ?? 0,
 			gid: options.gid ?? process.getgid?.() ?? 0,
+			umask: options.umask ?? 0,
 		};
 		pool = createPool({
 			shared: {device, factory, argument, ownership, negotiated: handshake(device, ownership.owner)},

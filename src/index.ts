@@ -4,6 +4,9 @@ export {ALL_FILE_SYSTEMS} from '../mount/filesystems/index.ts';
 export {capture, type CaptureOptions, type CaptureResult} from './capture/capture.ts';
 export type {Excludable, Exclusion} from './capture/excluded.ts';
 export {type ChainMember, chainOf, type ChainOptions, type ChainReport} from './chain/chain.ts';
+export {checkImage, type CheckOptions, type CheckReport} from './check/check.ts';
+export type {CheckFinding, FindingCounts} from './check/findings.ts';
+export type {VolumeCheck} from './check/volume.ts';
 export {
 	type CompareOptions,
 	compareDisks,
@@ -46,6 +49,7 @@ export {
 	type Secret,
 	type Span,
 	SpanKind,
+	type VirtualFile,
 	type WriterOption,
 	type WriterPlan,
 } from './core/disk.ts';

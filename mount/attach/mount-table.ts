@@ -10,6 +10,8 @@ export interface MountEntry {
 	readonly source: string;
 	/** The minor device number, which names a FUSE connection under /sys/fs/fuse/connections. */
 	readonly minor: number;
+	/** The options of its file system, as in `ro,user_id=1000,allow_other`. */
+	readonly options: string;
 }
 
 /** The table writes blanks and backslashes as `\ooo`. */
@@ -29,12 +31,13 @@ export function readMountTable(): MountEntry[] {
 		.map(line => {
 			const [before = '', after = ''] = line.split(' - ');
 			const [, , device = '', , directory = ''] = before.split(' ');
-			const [type = '', source = ''] = after.split(' ');
+			const [type = '', source = '', options = ''] = after.split(' ');
 			return {
 				directory: unescape(directory),
 				type,
 				source: unescape(source),
 				minor: Number(device.split(':')[1] ?? 0),
+				options,
 			};
 		});
 }

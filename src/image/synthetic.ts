@@ -34,10 +34,14 @@ const isReadme = (node: NodeId): boolean => node >= FIRST_EXPLANATION && node % 
  * Volume 0 of the tree: the root with a directory per volume, the disk itself as files, and the explanations of volumes that
  * cannot be read. Its root's entries lead into the other volumes, by their packed ids.
  */
-export function syntheticFileSystem(image: Image, volumes: readonly Volume[]): FileSystem {
+export function syntheticFileSystem(
+	image: Image,
+	volumes: readonly Volume[],
+	allocated?: readonly number[],
+): FileSystem {
 	const {disk, table} = image;
 	const byNumber = new Map(volumes.map(volume => [volume.number, volume]));
-	const disks = wholeDisks(image);
+	const disks = wholeDisks(image, allocated);
 	const modified = newestOf(image);
 	const directory = {type: 'directory', mode: 0o755, size: 0, allocated: 0} as const;
 	const file = {type: 'file', mode: 0o644, links: 1} as const;

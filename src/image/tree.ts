@@ -26,10 +26,11 @@ function packFound(directory: NodeId, found: NodeId | undefined): NodeId | undef
 /**
  * The whole image as one tree: the root holds a directory per volume and the disk itself, as `disk.raw` and as a
  * file of every format that can show it. It is what the mount shows and what paths on the command line name. Ids are volume x 2^44 + local; volume 0 is synthetic.
+ * `allocated`: see `wholeDisks`.
  */
-export function imageTree(image: Image): FileSystem {
+export function imageTree(image: Image, allocated?: readonly number[]): FileSystem {
 	const volumes = image.volumes.filter(volume => volume.number <= LAST_VOLUME);
-	const synthetic = syntheticFileSystem(image, volumes);
+	const synthetic = syntheticFileSystem(image, volumes, allocated);
 	const starts = new Map(volumes.map(({number, partition}) => [number, partition.start]));
 	const fileSystems = new Map<number, FileSystem>([[0, synthetic]]);
 	for (const {number, fileSystem} of volumes) if (fileSystem !== undefined) fileSystems.set(number, fileSystem);

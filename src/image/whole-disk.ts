@@ -22,8 +22,14 @@ export interface WholeDisk extends VirtualFile {
 	allocated(): number;
 }
 
-/** The disk as it is, and as a file of every format that can show it without writing one. */
-export function wholeDisks({disk, recipe}: Pick<Image, 'disk' | 'recipe'>): readonly WholeDisk[] {
+/**
+ * The disk as it is, and as a file of every format that can show it without writing one. `allocated` is what `allocated`
+ * of each of them has told before: then no image is read for it.
+ */
+export function wholeDisks(
+	{disk, recipe}: Pick<Image, 'disk' | 'recipe'>,
+	allocated: readonly number[] = [],
+): readonly WholeDisk[] {
 	const raw: VirtualFile = {
 		name: RAW_NAME,
 		size: disk.size,
@@ -35,17 +41,18 @@ export function wholeDisks({disk, recipe}: Pick<Image, 'disk' | 'recipe'>): read
 		},
 		[Symbol.dispose]() {},
 	};
-	const disks = [wholeDisk(raw, RAW_NAME, 'the whole disk')];
-	const id = identityOf(recipe);
-	for (const {present, title, extensions} of ALL_FORMATS) {
+	const disks = [wholeDisk(raw, RAW_NAME, 'the whole disk', allocated[0])];
+	const id = identityOf(recipe, disk.sectorSize);
+	for (const {present, name, extensions} of ALL_FORMATS) {
 		const file = present?.(disk, id);
-		if (file !== undefined) disks.push(wholeDisk(file, `disk.${extensions[0]}`, `the same as a ${title}`));
+		if (file === undefined) continue;
+		disks.push(wholeDisk(file, `disk.${extensions[0]}`, `the whole disk as ${name}`, allocated[disks.length]));
 	}
 	return disks;
 }
 
-function wholeDisk(file: VirtualFile, name: string, title: string): WholeDisk {
-	let allocated: number | undefined;
+function wholeDisk(file: VirtualFile, name: string, title: string, known: number | undefined): WholeDisk {
+	let allocated = known;
 	return {
 		...checked(file),
 		name,
@@ -79,9 +86,9 @@ function allocatedOf(file: VirtualFile): number {
  * 16 bytes that stand for an image, whatever it holds: the same in every thread and every mount of the same files. Devices
  * are left out, as their numbers change when the machine starts anew.
  */
-function identityOf({file, format, related, sectorSize, zeroUnreadable, salvage}: ImageRecipe): Uint8Array {
+function identityOf({file, format, related, zeroUnreadable, salvage}: ImageRecipe, sectorSize: number): Uint8Array {
 	const files = [file, ...related.map(other => other.file)].map(partsOf);
-	const view = [format, sectorSize ?? 0, zeroUnreadable ?? false, salvage !== undefined];
+	const view = [format, sectorSize, zeroUnreadable ?? false, salvage !== undefined];
 	return sha256(encodeText(JSON.stringify([view, files]))).slice(0, ID_SIZE);
 }
 

@@ -72,7 +72,7 @@ testWith(test, IMAGE_TOOLS, 'info says that a volume is damaged and shows the ot
 
 testWith(test, IMAGE_TOOLS, 'ls shows volumes, names and links', t => {
 	const disk = sampleDisk();
-	t.is(tintypeOutput(['ls', disk]), '1-ESP\n2-root\ndisk.raw\n');
+	t.is(tintypeOutput(['ls', disk]), '1-ESP\n2-root\ndisk.raw\ndisk.vhdx\n');
 	t.is(tintypeOutput(['ls', disk, '/1']), 'Dir\nHELLO.TXT\n');
 	const long = tintypeOutput(['ls', '-l', disk, '/2-root']);
 	t.regex(long, /^-rw-r--r-- +2 +\d+ +\d+ +5 +2001-02-03 04:05:06 {2}a$/m);

@@ -1,6 +1,7 @@
 /** Mounts the memory file system, or an image, until it is unmounted, as a program would; started by mounting.ts. */
 import process from 'node:process';
 import {exitNow, mount, type MountOptions} from '../../mount/index.ts';
+import {mountImage} from '../../mount/mount-image.ts';
 import {serializeError} from '../../src/core/error.ts';
 import {openImage} from '../../src/image/image.ts';
 import type {MemoryOptions} from './memory-file-system.ts';
@@ -27,21 +28,17 @@ function say(event: MountScriptEvent): void {
 
 const order = JSON.parse(process.argv[2] ?? '{}') as MountScriptOrder;
 try {
-	const [module, name, argument] =
-		order.image === undefined
-			? ['memory-file-system.ts', 'openMemoryFileSystem', order.argument ?? {}]
-			: ['../../src/image/open-tree.ts', 'openImageTree', openImage(order.image).recipe];
-	const mounted = await mount(
-		{module: new URL(module, import.meta.url).href, export: name},
-		argument,
-		order.directory,
-		{
-			...order.options,
-			onProblem({error, request}) {
-				say({kind: 'problem', code: error.code, message: error.message, request});
-			},
+	const options: MountOptions = {
+		...order.options,
+		onProblem({error, request}) {
+			say({kind: 'problem', code: error.code, message: error.message, request});
 		},
-	);
+	};
+	const memory = {module: new URL('memory-file-system.ts', import.meta.url).href, export: 'openMemoryFileSystem'};
+	const mounted =
+		order.image === undefined
+			? await mount(memory, order.argument ?? {}, order.directory, options)
+			: await mountImage(openImage(order.image), order.directory, options);
 	let interrupted = false;
 	process.on('SIGINT', () => {
 		if (interrupted) exitNow(130);

@@ -1,17 +1,19 @@
-import {truncateSync, writeFileSync} from 'node:fs';
+import {copyFileSync, truncateSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {demoDisk} from '../helpers/demo-disk.ts';
-import test from 'ava';
+import test, {type ExecutionContext} from 'ava';
 import {printable} from '../../src/core/bytes/text.ts';
 import {newSpan, readsAsZero, SpanKind} from '../../src/core/disk.ts';
-import {corrupt} from '../../src/core/error.ts';
+import {corrupt, DiskError} from '../../src/core/error.ts';
 import {type FileSystem, NODE_ID_LIMIT, type NodeId, type NodeType} from '../../src/core/file-system.ts';
 import type {Image} from '../../src/image/image.ts';
 import {resolvePath} from '../../src/image/paths.ts';
 import {imageTree} from '../../src/image/tree.ts';
+import {readableVolume} from '../../src/image/volume-name.ts';
+import {overwrite} from '../cli/images.ts';
 import {FULL_DISK_TOOLS, fullDisk, MANY_FILES} from '../helpers/full-disk.ts';
 import {isRoot} from '../helpers/mounting.ts';
-import {cachedFile} from '../helpers/temporary.ts';
+import {cachedFile, temporaryFolder} from '../helpers/temporary.ts';
 import {run, testWith} from '../helpers/tools.ts';
 import {walkFileSystem} from '../helpers/tree.ts';
 import {LINKS_TOOLS, linksDisk, opened} from './images.ts';
@@ -48,6 +50,7 @@ test('the root has a directory for every volume, and the disk', t => {
 			['2-Windows', 'directory'],
 			['3-Linux', 'directory'],
 			['disk.raw', 'file'],
+			['disk.vhdx', 'file'],
 		],
 	);
 	for (const {name, node, type} of entries) {
@@ -100,6 +103,37 @@ test('the disk in the tree is the disk, to its last byte and not beyond', t => {
 	}
 });
 
+test('the disk as a VHDX is the same for every opener, and another for another file', t => {
+	const copy = join(temporaryFolder(t), 'disk.raw');
+	copyFileSync(demoDisk(), copy);
+	const [first, again, other] = [demoDisk(), demoDisk(), copy].map(path => {
+		const tree = imageTree(opened(t, path));
+		const node = nodeOf(tree, '/disk.vhdx');
+		const whole = new Uint8Array(tree.stat(node).size);
+		t.is(tree.read(node, 0, whole), whole.length);
+		t.is(tree.read(node, whole.length, new Uint8Array(1)), 0);
+		return {tree, node, whole};
+	});
+	t.true(Buffer.from(first.whole).equals(again.whole));
+	t.is(other.whole.length, first.whole.length);
+	t.false(Buffer.from(first.whole).equals(other.whole), 'two disks, though of one content');
+	// As disk.raw, it says where on the disk its content lies, and what of it is made up.
+	const {tree, node, whole} = first;
+	const {disk} = opened(t, demoDisk());
+	const span = newSpan();
+	let holes = 0;
+	for (let position = 0; position < whole.length; position += span.length) {
+		tree.locate(node, position, span);
+		const found = whole.subarray(position, position + span.length);
+		const want = new Uint8Array(found.length);
+		if (readsAsZero(span.kind)) holes += found.length;
+		else if (span.kind === SpanKind.encoded) want.set(found);
+		else disk.readAt(span.at, want);
+		t.true(Buffer.from(found).equals(want), `${found.length} bytes at ${position}`);
+	}
+	t.is(tree.stat(node).allocated, whole.length - holes);
+});
+
 test('what the tree says of the place of a file is a place on the disk', t => {
 	const image = opened(t, demoDisk());
 	const tree = imageTree(image);
@@ -126,7 +160,7 @@ testWith(test, LINKS_TOOLS, 'a volume that cannot be read is a directory with a 
 	const tree = imageTree(image);
 	t.deepEqual(
 		list(tree, tree.root).map(({name}) => name),
-		['1-one', '2-two', '3', '4', 'disk.raw'],
+		['1-one', '2-two', '3', '4', 'disk.raw', 'disk.vhdx'],
 	);
 	for (const [volume, said] of [
 		['3', /LUKS-encrypted/],
@@ -158,9 +192,57 @@ testWith(test, LINKS_TOOLS, 'a volume that cannot be read is a directory with a 
 	}
 });
 
+/** Volumes that nothing here reads, each for another reason, 1 MiB each from 1 MiB on. */
+function unreadableDisk(t: ExecutionContext): string {
+	const path = join(temporaryFolder(t), 'disk.raw');
+	writeFileSync(path, '');
+	truncateSync(path, 6 << 20);
+	const entries = Buffer.alloc(66);
+	for (let index = 0; index < 4; index++) {
+		entries.writeUInt8(7, index * 16 + 4);
+		entries.writeUInt32LE((index + 1) * 2048, index * 16 + 8);
+		entries.writeUInt32LE(2048, index * 16 + 12);
+	}
+	entries.writeUInt16LE(0xaa55, 64);
+	overwrite(path, 446, entries);
+	const MIB = 1 << 20;
+	overwrite(path, MIB, Buffer.from('\xeb\x58\x90-FVE-FS-', 'latin1'));
+	overwrite(path, 2 * MIB, Buffer.from('LUKS\xba\xbe\0\x02', 'latin1'));
+	overwrite(path, 3 * MIB, Buffer.from('XFSB'));
+	// An NTFS boot sector of which nothing but the name is left.
+	overwrite(path, 4 * MIB, Buffer.from('\xeb\x52\x90NTFS    ', 'latin1'));
+	overwrite(path, 4 * MIB + 510, Buffer.from([0x55, 0xaa]));
+	return path;
+}
+
+test('the README of a volume names what it is: BitLocker, LUKS, XFS, a damaged NTFS', t => {
+	const image = opened(t, unreadableDisk(t));
+	const tree = imageTree(image);
+	for (const [number, said] of [
+		[1, /BitLocker-encrypted/],
+		[2, /LUKS-encrypted/],
+		[3, /XFS/],
+		[4, /recognised as ntfs, but/],
+	] as const) {
+		const node = nodeOf(tree, `/${number}/README.txt`);
+		const text = new Uint8Array(tree.stat(node).size);
+		tree.read(node, 0, text);
+		t.regex(Buffer.from(text).toString(), said);
+		t.throws(() => readableVolume(image, number), {instanceOf: DiskError});
+	}
+	t.throws(() => readableVolume(image, 5), {code: 'volume/not-found'});
+});
+
+testWith(test, LINKS_TOOLS, 'a volume is found by its number and by its name', t => {
+	const image = opened(t, linksDisk());
+	for (const wanted of [2, '2', '2-two']) t.is(readableVolume(image, wanted).fileSystem.label, 'two');
+	for (const wanted of [9, 'two', '', '2-']) t.throws(() => readableVolume(image, wanted), {code: 'volume/not-found'});
+	t.throws(() => readableVolume(image, '4'), {code: 'volume/unknown'});
+});
+
 test('ids that nothing has are not found, whatever they are', t => {
 	const tree = imageTree(opened(t, demoDisk()));
-	for (const node of [0, 3, 15, 16, 18, 19, 16 + 2 * 511, 4 * NODE_ID_LIMIT, 511 * NODE_ID_LIMIT + 5]) {
+	for (const node of [0, 4, 15, 16, 18, 19, 16 + 2 * 511, 4 * NODE_ID_LIMIT, 511 * NODE_ID_LIMIT + 5]) {
 		t.throws(() => tree.stat(node), {code: 'tree/no-node'}, String(node));
 	}
 });
@@ -248,7 +330,7 @@ testWith(test, ['sgdisk', 'mkfs.fat', 'dd'], 'volume 511 is in the tree, 512 onl
 	const tree = imageTree(image);
 	t.deepEqual(
 		list(tree, tree.root).map(({name}) => name),
-		['511-V511', 'disk.raw'],
+		['511-V511', 'disk.raw', 'disk.vhdx'],
 	);
 	const node = nodeOf(tree, '/511');
 	t.true(Number.isSafeInteger(node));

@@ -68,6 +68,11 @@ export const ALL_COMMANDS: readonly CommandEntry[] = [
 		load: async () => (await import('./verify.ts')).verify,
 	},
 	{
+		usage: 'check <image>',
+		describe: 'Look through all file systems for damage, without changing anything',
+		load: async () => (await import('./check.ts')).checkCommand,
+	},
+	{
 		usage: 'chain <image>',
 		describe: 'Say which files an image needs, what lies in each, and what is missing',
 		load: async () => (await import('./chain.ts')).chainCommand,

@@ -1,8 +1,10 @@
-import {exitNow, type MountEnd, type Mounted, type Problem} from '../../../mount/index.ts';
+import {exitNow, type MountEnd, type Mounted, type MountOptions, type Problem} from '../../../mount/index.ts';
 import {mountImage} from '../../../mount/mount-image.ts';
-import {deserializeError} from '../../core/error.ts';
+import {deserializeError, DiskError} from '../../core/error.ts';
 import {type Image, openImage} from '../../image/image.ts';
-import {type Context, defineCommand} from '../command.ts';
+import {readableVolume} from '../../image/volume-name.ts';
+import {wholeDisks} from '../../image/whole-disk.ts';
+import {type Context, defineCommand, valueOption} from '../command.ts';
 import {isBackground, tellForeground} from '../background.ts';
 import {runInBackground} from '../detach.ts';
 import {ExitCode, exitCodeOf} from '../exit-code.ts';
@@ -20,6 +22,7 @@ export const mountCommand = defineCommand({
 	examples: [
 		['mount disk.vhdx /mnt', 'look around, then Ctrl-C'],
 		['mount disk.vhdx /mnt --detach', 'in the background, until tintype umount /mnt'],
+		['mount disk.vhdx /mnt --volume 3', 'only the files of volume 3'],
 	],
 	build: yargs =>
 		yargs
@@ -32,24 +35,32 @@ export const mountCommand = defineCommand({
 					default: false,
 					describe: 'return when it is ready, and serve in the background',
 				},
+				volume: valueOption({type: 'string', describe: 'show only this volume: its number, or its name as 3-Windows'}),
 				owner: {
 					choices: ['image', 'mounter'] as const,
 					default: 'mounter' as const,
 					requiresArg: true,
 					describe: 'whose the files are: as in the image, or yours',
 				},
+				uid: valueOption({type: 'string', describe: 'the number of the user whose the files are; you when left out'}),
+				gid: valueOption({type: 'string', describe: 'the number of the group whose the files are'}),
+				umask: valueOption({
+					type: 'string',
+					describe: 'permissions taken from all files, in octal: 077 leaves them to their owner',
+				}),
 				'allow-other': {type: 'boolean', default: false, describe: 'let other users in'},
 				...openingOptions,
 			}),
 	images: args => onlyImage(args),
 	async run(args, context) {
+		const shown = ownershipOf(args);
 		if (args.detach && !isBackground()) return runInBackground(context, [args.image]);
 		const image = openImage(args.image, openOptions(args, context.secretOf(args.image)));
 		let mounted: Mounted;
 		try {
 			mounted = await mountImage(image, args.directory, {
-				source: args.image,
-				owner: args.owner,
+				...shown,
+				...(args.volume !== undefined && {volume: args.volume}),
 				allowOther: args.allowOther,
 				onProblem: problemListener(context),
 				signal: context.signal,
@@ -58,7 +69,7 @@ export const mountCommand = defineCommand({
 			image[Symbol.dispose]();
 			throw error;
 		}
-		const description = describeMount(args.image, image, mounted.directory);
+		const description = describeMount(args, image, mounted.directory);
 		if (isBackground()) tellForeground({kind: 'ready', text: description});
 		else {
 			for (const line of description) outLine(line);
@@ -71,6 +82,46 @@ export const mountCommand = defineCommand({
 		return exitNow(reportEnd(end, context));
 	},
 });
+
+interface OwnershipArguments {
+	readonly owner: 'image' | 'mounter';
+	readonly uid: string | undefined;
+	readonly gid: string | undefined;
+	readonly umask: string | undefined;
+}
+
+/** What was typed is checked before anything is opened. */
+function ownershipOf({
+	owner,
+	uid,
+	gid,
+	umask,
+}: OwnershipArguments): Pick<MountOptions, 'owner' | 'uid' | 'gid' | 'umask'> {
+	if (owner === 'image' && (uid ?? gid ?? umask) !== undefined) {
+		throw new DiskError('invalid', 'cli/owner', '--uid, --gid and --umask are for files that are yours', {
+			hint: 'leave them out, or --owner image',
+		});
+	}
+	return {
+		owner,
+		...(uid !== undefined && {uid: numberOf('uid', uid)}),
+		...(gid !== undefined && {gid: numberOf('gid', gid)}),
+		...(umask !== undefined && {umask: permissionsOf(umask)}),
+	};
+}
+
+/** (uid_t) -1 stands for none. */
+const LAST_ID = 2 ** 32 - 2;
+
+function numberOf(option: string, text: string): number {
+	if (/^\d{1,10}$/.test(text) && Number(text) <= LAST_ID) return Number(text);
+	throw new DiskError('invalid', 'cli/number', `--${option} takes a number up to ${LAST_ID}; ${text} is none`);
+}
+
+function permissionsOf(text: string): number {
+	if (/^0?[0-7]{1,3}$/.test(text)) return Number.parseInt(text, 8);
+	throw new DiskError('invalid', 'cli/umask', `--umask takes an octal number, as in 077; ${text} is none`);
+}
 
 /** Serves until somebody unmounts; Ctrl-C does. */
 async function serveUntilEnd(mounted: Mounted, context: Context): Promise<MountEnd> {
@@ -98,14 +149,25 @@ function problemListener(context: Context): (problem: Problem) => void {
 	};
 }
 
-function describeMount(path: string, image: Image, directory: string): string[] {
+function describeMount(
+	{image: path, volume}: {readonly image: string; readonly volume: string | undefined},
+	image: Image,
+	directory: string,
+): string[] {
+	if (volume !== undefined) {
+		const {name, fileSystem, partition} = readableVolume(image, volume);
+		const what = `${safe(name)} of ${safe(path)} (${fileSystem.type}, ${formatSize(partition.length)})`;
+		return [`${what} is mounted read-only on ${safe(directory)}`];
+	}
 	const rows = image.volumes.map(({name, partition, fileSystem, driver}) => [
 		`  ${safe(`${directory}/${name}`)}`,
 		fileSystem?.type ??
 			(driver === undefined ? 'not recognised; see README.txt there' : `${driver}, see README.txt there`),
 		formatSize(partition.length),
 	]);
-	rows.push([`  ${safe(`${directory}/disk.raw`)}`, 'the whole disk', formatSize(image.disk.size)]);
+	for (const {name, title, size} of wholeDisks(image)) {
+		rows.push([`  ${safe(`${directory}/${name}`)}`, title, formatSize(size)]);
+	}
 	return [
 		`${safe(path)} is mounted read-only on ${safe(directory)}`,
 		...renderTable([{title: ''}, {title: ''}, {title: '', right: true}], rows),

@@ -3,6 +3,8 @@ import {once} from 'node:events';
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
+import {PROGRAM} from '../../cli/run-tintype.ts';
+import {demoDisk} from '../../helpers/demo-disk.ts';
 import {findTool} from '../../helpers/tools.ts';
 import {isRoot, startMount, testMounting} from '../../helpers/mounting.ts';
 import {temporaryFolder} from '../../helpers/temporary.ts';
@@ -117,6 +119,24 @@ testAsUser(test, TOOLS, 'where /etc/fuse.conf permits it, an ordinary user lets 
 	t.is(call(asRoot, 'cat', join(folder, 'hello.txt')).stdout.length, 1000);
 	child.kill('SIGINT');
 	t.is(await exit, 0);
+});
+
+testAsUser(test, TOOLS, 'the command line needs no root: mount --detach, mounts, umount', async t => {
+	const {asUser, asRoot, folder} = await userPlace(t, '666');
+	const tintype = (who: readonly string[], ...args: string[]) => call(who, process.execPath, PROGRAM, ...args);
+	t.teardown(() => void tintype(asRoot, 'umount', folder));
+	const mounted = tintype(asUser, 'mount', demoDisk(), folder, '--detach', '--volume', '3', '--umask', '077');
+	t.is(mounted.status, 0, mounted.stderr);
+	t.regex(call(asUser, 'cat', join(folder, 'home/alice/letter.txt')).stdout, /./);
+	t.is(call(asUser, 'stat', '-c', '%U %a', join(folder, 'home')).stdout, 'nobody 500\n');
+	for (const who of [asUser, asRoot]) {
+		const listed = JSON.parse(tintype(who, 'mounts', '--json').stdout) as {directory: string; pid: number | null}[];
+		const found = listed.find(({directory}) => directory === folder);
+		t.like(found, {image: demoDisk(), uid: 65_534, allowOther: false, dead: false});
+		if (found?.pid != null) t.regex(call(asRoot, 'ps', '-o', 'user=', '-p', String(found.pid)).stdout, /nobody/);
+	}
+	t.is(tintype(asUser, 'umount', folder).status, 0);
+	t.is(call(asUser, 'findmnt', folder).stdout, '');
 });
 
 testAsUser(test, TOOLS, 'without fusermount3 the package to install is named', async t => {
