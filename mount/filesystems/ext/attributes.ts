@@ -11,7 +11,7 @@ import type {Volume} from './volume.ts';
 export function* readAttributes(
 	volume: Volume,
 	inode: Inode,
-	readValueInode: (number: number, size: number) => Uint8Array,
+	readValueInode: (number: number, size: number, owner: number) => Uint8Array,
 ): Iterable<Attribute> {
 	for (const read of [inodeEntries, blockEntries]) {
 		for (const entry of read(volume, inode)) {
@@ -38,13 +38,13 @@ function readSeparately(
 	inode: Inode,
 	name: string,
 	{valueInode, valueSize}: AttributeEntry,
-	read: (number: number, size: number) => Uint8Array,
+	read: (number: number, size: number, owner: number) => Uint8Array,
 ): Uint8Array {
 	const where = {node: inode.number, structure: 'extended attributes'};
 	if (valueSize > layout.MAX_ATTRIBUTE_SIZE) {
 		throw outOfRange('ext/attribute-size', `the attribute ${name} has ${valueSize} bytes`, where);
 	}
-	const value = read(valueInode, valueSize);
+	const value = read(valueInode, valueSize, inode.number);
 	if (value.length < valueSize) {
 		throw corrupt('ext/attribute-value', `inode ${valueInode} has not all of the attribute ${name}`, where);
 	}

@@ -28,6 +28,8 @@ export function openBlockMap(volume: Volume, inodes: Pick<InodeTable, 'countRuns
 			else if (block >= window.end) low = middle + 1;
 			else return window;
 		}
+		const changed = volume.changes?.maps.get(inode.number);
+		if (changed !== undefined) return changed;
 		const window = (inode.flags & InodeFlag.extents ? readExtents : readIndirect)(inode, block);
 		if (block < window.first || block >= window.end) throw new Error(`ext: the window misses block ${block}`);
 		windows.splice(low, 0, window);

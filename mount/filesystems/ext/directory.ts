@@ -1,7 +1,9 @@
 import {viewOf} from '../../../src/core/bytes/layout.ts';
+import {printable} from '../../../src/core/bytes/text.ts';
 import {newSpan, SpanKind} from '../../../src/core/disk.ts';
 import {corrupt, DiskError} from '../../../src/core/error.ts';
 import type {DirectoryEntry, NodeId, NodeType} from '../../../src/core/file-system.ts';
+import {foldName} from './casefold.ts';
 import type {BlockMap} from './block-map.ts';
 import {
 	checkedRecordLength,
@@ -15,6 +17,7 @@ import {
 import {openHashTree} from './hash-tree.ts';
 import {inlineData} from './inline-data.ts';
 import type {Inode} from './inode.ts';
+import {nameKey} from './journal/name-key.ts';
 import * as layout from './layout.ts';
 import type {Volume} from './volume.ts';
 
@@ -41,6 +44,21 @@ export interface DirectoryBlocks {
 	/** Lends a buffer, since a visit may read other directories. */
 	lend(): BlockBuffer;
 	giveBack(buffer: BlockBuffer): void;
+}
+
+/** The names of one casefolded directory. */
+interface FoldedNames {
+	readonly directory: Inode;
+	readonly nodes: Map<string, NodeId>;
+	/** Why there may be more. */
+	damage: DiskError | undefined;
+	/** Whether all that can be read is there. */
+	complete: boolean;
+}
+
+/** What is not UTF-8 keeps its bytes, behind a character that no folded name begins with. */
+function foldedKey(name: Uint8Array): string {
+	return foldName(name) ?? `\0${printable(name)}`;
 }
 
 function damaged(directory: Inode, check: string, message: string): DiskError {
@@ -102,8 +120,15 @@ export function openDirectories(volume: Volume, map: BlockMap, typeOf: (inode: n
 	const span = newSpan();
 	/** Every block of a directory is its own, so no directory has more than the volume; a longer one is a loop. */
 	const maxBlocks = Math.min(superblock.blocksCount, Math.ceil(volume.size / blockSize));
+	let folded: FoldedNames | undefined;
 	/** Directories that were read from start to end without damage, so that a later part need not be checked again. */
 	const whole = new WeakSet<Inode>();
+
+	/** Encrypted names cannot be folded. */
+	function isFolded({flags}: Inode): boolean {
+		const {casefold, encrypted} = layout.InodeFlag;
+		return superblock.names.has('casefold') && (flags & casefold) !== 0 && (flags & encrypted) === 0;
+	}
 
 	/**
 	 * Visits the entries of one block, or of inline data, from byte `from` on. `base` is the position of the block in
@@ -210,7 +235,39 @@ export function openDirectories(volume: Volume, map: BlockMap, typeOf: (inode: n
 		return Math.min(count, maxBlocks);
 	}
 
+	/** Names that fast commits changed: those on disk without the removed ones, then the added ones. */
 	function read(directory: Inode, cursor: number, visit: (entry: DirectoryEntry) => boolean): void {
+		const changed = volume.changes?.names.get(directory.number);
+		const isNew = volume.changes?.created.has(directory.number) === true;
+		if (changed === undefined && !isNew) return readStored(directory, cursor, visit);
+		// Cursors of what is stored end with the size that a directory may have.
+		const base = layout.MAX_LOGICAL_BLOCKS * blockSize;
+		let more = true;
+		let damage: DiskError | undefined;
+		if (!isNew && cursor < base) {
+			try {
+				readStored(directory, cursor, found => {
+					more = changed?.has(nameKey(found.name)) === true || visit(found);
+					return more;
+				});
+			} catch (error) {
+				if (!(error instanceof DiskError) || error.family !== 'corrupt') throw error;
+				damage = error;
+			}
+		}
+		let place = base;
+		for (const added of changed?.values() ?? []) {
+			place++;
+			if (!more) return undefined;
+			if (added === undefined || place <= cursor) continue;
+			const {name, node} = added;
+			more = visit({name, node, type: typeOf(node), cursor: place});
+		}
+		if (more && damage !== undefined) throw damage;
+		return undefined;
+	}
+
+	function readStored(directory: Inode, cursor: number, visit: (entry: DirectoryEntry) => boolean): void {
 		let damage: DiskError | undefined;
 		const report = (error: DiskError): void => {
 			damage ??= error;
@@ -255,8 +312,44 @@ export function openDirectories(volume: Volume, map: BlockMap, typeOf: (inode: n
 		return found === 0 ? undefined : found;
 	}
 
+	/** Of a casefolded directory: its names, folded, unless they are too many; kept for the directory asked last. */
+	function loadFolded(directory: Inode): FoldedNames {
+		const found: FoldedNames = {directory, nodes: new Map(), damage: undefined, complete: true};
+		try {
+			read(directory, 0, ({name, node}) => {
+				const key = foldedKey(name);
+				if (!found.nodes.has(key)) found.nodes.set(key, node);
+				found.complete = found.nodes.size < layout.MAX_FOLDED_NAMES;
+				return found.complete;
+			});
+		} catch (error) {
+			if (!(error instanceof DiskError) || error.family !== 'corrupt') throw error;
+			found.damage = error;
+		}
+		return found;
+	}
+
+	function lookupFolded(directory: Inode, name: Uint8Array): NodeId | undefined {
+		if (folded?.directory !== directory) folded = loadFolded(directory);
+		const key = foldedKey(name);
+		let found = folded.nodes.get(key);
+		if (found === undefined && !folded.complete) {
+			read(directory, 0, candidate => {
+				if (foldedKey(candidate.name) === key) found = candidate.node;
+				return found === undefined;
+			});
+		}
+		if (found === undefined && folded.damage !== undefined) throw folded.damage;
+		return found;
+	}
+
 	function lookup(directory: Inode, name: Uint8Array): NodeId | undefined {
 		if (name.length === 0 || name.length > layout.MAX_NAME_LENGTH || isDots(name, 0, name.length)) return undefined;
+		const changed = volume.changes?.names.get(directory.number);
+		const key = changed === undefined ? '' : nameKey(name);
+		if (changed?.has(key)) return changed.get(key)?.node;
+		if (volume.changes?.created.has(directory.number)) return undefined;
+		if (isFolded(directory)) return lookupFolded(directory, name);
 		if (directory.flags & layout.InodeFlag.inlineData) {
 			const {bytes, view} = inlineBuffer(directory);
 			const found = findInBlock(view, bytes, layout.INLINE_DIRECTORY_START, bytes.length, name);
@@ -276,6 +369,8 @@ export function openDirectories(volume: Volume, map: BlockMap, typeOf: (inode: n
 
 	function parent(directory: Inode): NodeId {
 		if (directory.number === layout.ROOT_INODE) return layout.ROOT_INODE;
+		const created = volume.changes?.created.get(directory.number);
+		if (created !== undefined) return created;
 		let inode: number;
 		if (directory.flags & layout.InodeFlag.inlineData) {
 			inode = viewOf(directory.block).getUint32(0, true);

@@ -1,3 +1,4 @@
+import {crc32cRaw} from '../../../src/core/bytes/checksums.ts';
 import {viewOf} from '../../../src/core/bytes/layout.ts';
 import {roundUp} from '../../../src/core/bytes/u64.ts';
 import {newSpan, type Span, SpanKind} from '../../../src/core/disk.ts';
@@ -12,7 +13,9 @@ import {inlineData, locateInline} from './inline-data.ts';
 import type {Inode} from './inode.ts';
 import {openInodeTable} from './inode-table.ts';
 import {InodeFlag, ROOT_INODE, SECTOR} from './layout.ts';
+import {reportOrphans} from './orphans.ts';
 import {readLink} from './symlink.ts';
+import {openNamed} from './named.ts';
 import {usageOf} from './usage.ts';
 import type {Volume} from './volume.ts';
 
@@ -75,17 +78,23 @@ export function openFileSystem(volume: Volume): FileSystem {
 		if (inode.flags & InodeFlag.inlineData) locateInline(volume, inode, position, into);
 		else map.locate(inode, position, into);
 		if (into.length > inode.size - position) into.length = inode.size - position;
+		volume.relocate(into);
 		if (inode.flags & InodeFlag.encrypted && into.kind === SpanKind.stored) into.kind = SpanKind.encoded;
 	}
 
 	/** ea_inode: the value of an attribute is the content of an inode that no directory names. */
-	function readValueInode(number: number, size: number): Uint8Array {
+	function readValueInode(number: number, size: number, owner: number): Uint8Array {
 		const inode = inodes.get(number);
 		if (!(inode.flags & InodeFlag.eaInode)) {
 			throw corrupt('ext/attribute-inode', `inode ${number} holds no attribute`, {node: number});
 		}
 		const value = new Uint8Array(Math.min(size, inode.size));
 		readContent(inode, 0, value);
+		// Lustre has its owner where others have nothing, and no hash.
+		const hash = crc32cRaw(value, superblock.checksumSeed);
+		if (value.length === size && hash !== inode.accessed.seconds >>> 0 && inode.modified.seconds >>> 0 !== owner) {
+			throw corrupt('ext/attribute-hash', `the attribute in inode ${number} does not match its hash`, {node: owner});
+		}
 		return value;
 	}
 
@@ -122,6 +131,7 @@ export function openFileSystem(volume: Volume): FileSystem {
 		}
 	}
 
+	reportOrphans(volume, inodes, readContent);
 	return {
 		type: superblock.type,
 		root: ROOT_INODE,
@@ -143,8 +153,9 @@ export function openFileSystem(volume: Volume): FileSystem {
 		attributes: node => readAttributes(volume, inodes.get(node), readValueInode),
 		streams: () => [],
 		read,
-		usage: () => usageOf(superblock, journalBlocks()),
+		usage: () => usageOf(superblock, journalBlocks(), volume.replayed ? groups : undefined),
 		allocated: openAllocation(volume, groups),
+		needsName: openNamed(volume, groups, inodes),
 	};
 }
 

@@ -25,7 +25,7 @@ export function findSuperblock(volume: ByteSource, context: FileSystemContext): 
 		if (!(error instanceof DiskError) || error.family === 'unsupported') throw error;
 		damage = error;
 	}
-	const backup = findBackup(volume);
+	const backup = findBackup(volume) ?? findUnusualBackup(volume, bytes);
 	if (backup === undefined) throw damage;
 	context.warn({
 		code: 'ext/superblock-backup',
@@ -45,6 +45,34 @@ function findBackup(volume: ByteSource): Superblock | undefined {
 			volume.readAt(position, bytes);
 			const found = parseBackup(bytes, logBlockSize, group);
 			if (found !== undefined) return found;
+		}
+	}
+	return undefined;
+}
+
+/**
+ * Looks for the copy in group 1 of a file system with smaller groups (mke2fs -g): first where the damaged superblock
+ * says, then at every size a group may have, with the most usual block size first.
+ */
+function findUnusualBackup(volume: ByteSource, primary: Uint8Array): Superblock | undefined {
+	const bytes = new Uint8Array(SIZE);
+	const view = viewOf(primary);
+	const told = fields.logBlockSize.read(view, 0);
+	const sizes = told <= layout.MAX_LOG_BLOCK_SIZE ? [told, 2, 0, 1, 3, 4, 5, 6] : [2, 0, 1, 3, 4, 5, 6];
+	for (const logBlockSize of sizes) {
+		const blockSize = 1024 * 2 ** logBlockSize;
+		const firstBlock = logBlockSize === 0 ? 1 : 0;
+		const largest = blockSize * 8;
+		const groupSizes = [fields.blocksPerGroup.read(view, 0)];
+		for (let size = layout.MIN_BLOCKS_PER_GROUP; size < largest; size += layout.BLOCKS_PER_GROUP_STEP) {
+			groupSizes.push(size);
+		}
+		for (const groupSize of groupSizes) {
+			const position = (firstBlock + groupSize) * blockSize;
+			if (position + SIZE > volume.size) continue;
+			volume.readAt(position, bytes);
+			const found = parseBackup(bytes, logBlockSize, 1);
+			if (found !== undefined && found.blocksPerGroup === groupSize) return found;
 		}
 	}
 	return undefined;

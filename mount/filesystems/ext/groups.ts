@@ -3,7 +3,7 @@ import {WORD} from '../../../src/core/bytes/u64.ts';
 import {corrupt, DiskError} from '../../../src/core/error.ts';
 import {groupChecksum, groupChecksum16} from './checksums.ts';
 import * as layout from './layout.ts';
-import {firstBlockOfGroup, hasSuperblock} from './superblock.ts';
+import {firstBlockOfGroup, hasSuperblock, type Superblock} from './superblock.ts';
 import type {Volume} from './volume.ts';
 
 const {fields, size: FULL_SIZE} = layout.GroupDescriptorLayout;
@@ -12,6 +12,8 @@ export interface GroupDescriptor {
 	readonly blockBitmap: number;
 	readonly inodeBitmap: number;
 	readonly inodeTable: number;
+	readonly freeClusters: number;
+	readonly freeInodes: number;
 	readonly flags: number;
 	readonly blockBitmapChecksum: number;
 	/** False for a copy, whose flags may be old, and for a descriptor that does not match its checksum. */
@@ -72,20 +74,25 @@ export function openGroups(volume: Volume): Groups {
 		return low.read(view, 0) + (wide ? high.read(view, 0) * WORD : 0);
 	}
 
+	function halves(low: Field<number>, high: Field<number>): number {
+		return low.read(view, 0) + (wide ? high.read(view, 0) * 0x1_0000 : 0);
+	}
+
 	function parse(group: number): {parsed: GroupDescriptor; plausible: boolean; matches: boolean} {
 		bytes.fill(0, descriptorSize);
 		const blockBitmap = blockNumber(fields.blockBitmapLow, fields.blockBitmapHigh);
 		const inodeBitmap = blockNumber(fields.inodeBitmapLow, fields.inodeBitmapHigh);
 		const inodeTable = blockNumber(fields.inodeTableLow, fields.inodeTableHigh);
-		const high = wide ? fields.blockBitmapChecksumHigh.read(view, 0) * 0x1_0000 : 0;
 		const matches = checksumMatches(group);
 		return {
 			parsed: {
 				blockBitmap,
 				inodeBitmap,
 				inodeTable,
+				freeClusters: halves(fields.freeClustersLow, fields.freeClustersHigh),
+				freeInodes: halves(fields.freeInodesLow, fields.freeInodesHigh),
 				flags: fields.flags.read(view, 0),
-				blockBitmapChecksum: fields.blockBitmapChecksumLow.read(view, 0) + high,
+				blockBitmapChecksum: halves(fields.blockBitmapChecksumLow, fields.blockBitmapChecksumHigh),
 				current: true,
 			},
 			plausible: volume.holds(blockBitmap, 1) && volume.holds(inodeBitmap, 1) && volume.holds(inodeTable, tableBlocks),
@@ -147,4 +154,14 @@ export function openGroups(volume: Volume): Groups {
 		}
 	}
 	return {descriptor};
+}
+
+/** Where an inode lies in the volume, in bytes. */
+export function inodePosition(superblock: Superblock, groups: Groups, number: number): number {
+	const {inodesCount, inodesPerGroup, inodeSize, blockSize} = superblock;
+	if (!Number.isInteger(number) || number < 1 || number > inodesCount) {
+		throw corrupt('ext/inode-number', `inode ${number} lies outside the ${inodesCount} that there are`, {node: number});
+	}
+	const group = Math.floor((number - 1) / inodesPerGroup);
+	return groups.descriptor(group).inodeTable * blockSize + ((number - 1) % inodesPerGroup) * inodeSize;
 }

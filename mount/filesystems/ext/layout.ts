@@ -34,10 +34,14 @@ export const SuperblockLayout = struct('superblock', 1024, {
 	uuid: bytes(0x68, 16),
 	volumeName: bytes(0x78, 16),
 	reservedGdtBlocks: u16(0xce),
+	journalUuid: bytes(0xd0, 16),
 	journalInode: u32(0xe0),
+	lastOrphan: u32(0xe8),
 	hashSeed: bytes(0xec, 16),
+	journalBackupType: u8(0xfd),
 	descriptorSize: u16(0xfe),
 	firstMetaGroup: u32(0x104),
+	journalBackup: bytes(0x10c, 68),
 	blocksCountHigh: u32(0x150),
 	freeBlocksCountHigh: u32(0x158),
 	flags: u32(0x160),
@@ -47,6 +51,7 @@ export const SuperblockLayout = struct('superblock', 1024, {
 	backupGroup0: u32(0x24c),
 	backupGroup1: u32(0x250),
 	checksumSeed: u32(0x270),
+	orphanFileInode: u32(0x280),
 	checksum: u32(0x3fc),
 });
 
@@ -63,6 +68,9 @@ export const CHECKSUM_CRC32C = 1;
 export const ORIGINAL_INODE_SIZE = 128;
 export const ORIGINAL_FIRST_INODE = 11;
 
+/** super.rst, s_jnl_backup_type. */
+export const JOURNAL_BACKUP_BLOCKS = 1;
+
 /** 64 KiB blocks are the largest of the format (s_log_block_size 6). */
 export const MAX_LOG_BLOCK_SIZE = 6;
 /** Clusters reach 512 MiB (s_log_cluster_size 19); the kernel allows no more than 2^30 bytes. */
@@ -72,18 +80,25 @@ export const MIN_DESCRIPTOR_SIZE_64BIT = 64;
 export const DESCRIPTOR_SIZE = 32;
 /** Groups in which sparse_super puts copies, in the order in which they are tried. */
 export const BACKUP_GROUPS = [1, 3, 5, 7, 9, 25, 27, 49] as const;
+/** mke2fs -g: the smallest group, and what its size is a multiple of. */
+export const MIN_BLOCKS_PER_GROUP = 256;
+export const BLOCKS_PER_GROUP_STEP = 8;
 
 /** group_descr.rst. The high halves exist when a descriptor has 64 bytes or more. */
 export const GroupDescriptorLayout = struct('group descriptor', 64, {
 	blockBitmapLow: u32(0x0),
 	inodeBitmapLow: u32(0x4),
 	inodeTableLow: u32(0x8),
+	freeClustersLow: u16(0xc),
+	freeInodesLow: u16(0xe),
 	flags: u16(0x12),
 	blockBitmapChecksumLow: u16(0x18),
 	checksum: u16(0x1e),
 	blockBitmapHigh: u32(0x20),
 	inodeBitmapHigh: u32(0x24),
 	inodeTableHigh: u32(0x28),
+	freeClustersHigh: u16(0x2c),
+	freeInodesHigh: u16(0x2e),
 	blockBitmapChecksumHigh: u16(0x38),
 });
 export const GroupFlag = {inodeUninit: 0x1, blockUninit: 0x2} as const;
@@ -106,6 +121,7 @@ export const InodeLayout = struct('inode', 160, {
 	accessTime: i32(0x8),
 	changeTime: i32(0xc),
 	modificationTime: i32(0x10),
+	deletionTime: u32(0x14),
 	gidLow: u16(0x18),
 	linksCount: u16(0x1a),
 	blocksLow: u32(0x1c),
@@ -144,6 +160,14 @@ export const InodeFlag = {
 } as const;
 
 export const ROOT_INODE = 2;
+
+/** orphans.rst, `ext4_orphan_block_tail`. */
+export const OrphanTailLayout = struct('orphan block tail', 8, {magic: u32(0)});
+export const ORPHAN_MAGIC = 0x0b10_ca04;
+/** The kernel takes no larger file of orphans. */
+export const MAX_ORPHAN_FILE_SIZE = 8 << 20;
+/** Deleted files that are counted; each costs a read. A server that crashed had some thousands open at most. */
+export const MAX_ORPHANS = 100_000;
 
 /** Inodes kept parsed in each of two generations: 730 bytes each, so 6 MiB. */
 export const MAX_CACHED_INODES = 4096;
@@ -228,6 +252,8 @@ export const AttributeEntryLayout = struct('attribute entry', 16, {
 	valueInode: u32(4),
 	valueSize: u32(8),
 });
+/** Names of one casefolded directory that are kept folded: some 40 MiB. Longer ones are searched each time. */
+export const MAX_FOLDED_NAMES = 262_144;
 /** The kernel passes no larger attribute through (XATTR_SIZE_MAX). */
 export const MAX_ATTRIBUTE_SIZE = 65_536;
 

@@ -37,7 +37,17 @@ export interface Superblock extends FeatureSet {
 	/** Groups of one flex group; 1 without flex_bg. */
 	readonly flexGroupSize: number;
 	readonly overheadClusters: number;
+	/** 0 for an external journal. */
 	readonly journalInode: number;
+	/** Of an external journal. */
+	readonly journalUuid: string;
+	/** A copy of what is needed of the journal's inode. */
+	readonly journalBackup: Uint8Array;
+	readonly journalBackupType: number;
+	/** The head of the list of deleted inodes that were open; 0 without. */
+	readonly lastOrphan: number;
+	/** 0 without. */
+	readonly orphanFileInode: number;
 	readonly state: number;
 	/** Whether inodes, blocks and descriptors carry a CRC-32C. */
 	readonly hasChecksums: boolean;
@@ -147,6 +157,11 @@ export function parseSuperblock(bytes: Uint8Array): Superblock {
 		flexGroupSize: names.has('flex_bg') ? 2 ** Math.min(raw.logGroupsPerFlex, 31) : 1,
 		overheadClusters: raw.overheadClusters,
 		journalInode: raw.journalInode,
+		journalUuid: formatUuid(raw.journalUuid),
+		journalBackup: raw.journalBackup,
+		journalBackupType: raw.journalBackupType,
+		lastOrphan: raw.lastOrphan,
+		orphanFileInode: names.has('orphan_file') ? raw.orphanFileInode : 0,
 		state: raw.state,
 		hasChecksums,
 		checksumSeed: names.has('metadata_csum_seed') ? raw.checksumSeed : crc32cRaw(raw.uuid, CHECKSUM_START),

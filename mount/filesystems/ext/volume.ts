@@ -1,7 +1,9 @@
 import {corrupt} from '../../../src/core/error.ts';
 import type {FileSystemContext} from '../../../src/core/file-system.ts';
+import type {Span} from '../../../src/core/disk.ts';
 import type {ByteSource} from '../../../src/core/source.ts';
 import {cachedSource} from '../../../src/core/sources/cached.ts';
+import type {FastChanges} from './journal/fast-changes.ts';
 import {METADATA_PAGE_SIZE, METADATA_PAGES} from './layout.ts';
 import type {Superblock} from './superblock.ts';
 
@@ -9,6 +11,12 @@ import type {Superblock} from './superblock.ts';
 export interface Volume extends FileSystemContext {
 	readonly superblock: Superblock;
 	readonly size: number;
+	/** Whether the bytes are those that the journal leaves, not those that lie in the volume. */
+	readonly replayed: boolean;
+	/** What fast commits change beyond that. */
+	readonly changes?: FastChanges;
+	/** Changes a span that is stored to where its bytes lie in the volume itself; may shorten it. */
+	relocate(span: Span): void;
 	/** For file content: no cache. */
 	readContent(position: number, target: Uint8Array): void;
 	/** For metadata: through pages that are kept. */
@@ -19,7 +27,14 @@ export interface Volume extends FileSystemContext {
 	holds(block: number, count: number): boolean;
 }
 
-export function openVolume(source: ByteSource, superblock: Superblock, context: FileSystemContext): Volume {
+/** `replayed`: the volume as the journal leaves it, where that is another source. */
+export function openVolume(
+	volume: ByteSource,
+	superblock: Superblock,
+	context: FileSystemContext,
+	replayed?: ByteSource & Pick<Volume, 'relocate'>,
+): Volume {
+	const source = replayed ?? volume;
 	const {size} = source;
 	const {blockSize, blocksCount, firstDataBlock} = superblock;
 	const pages = cachedSource(source, {blockSize: METADATA_PAGE_SIZE, blocks: METADATA_PAGES});
@@ -38,6 +53,8 @@ export function openVolume(source: ByteSource, superblock: Superblock, context: 
 	return {
 		superblock,
 		size,
+		replayed: replayed !== undefined,
+		relocate: span => replayed?.relocate(span),
 		warn: finding => context.warn(finding),
 		readContent(position, target) {
 			check(position, target.length);

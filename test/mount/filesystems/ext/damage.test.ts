@@ -3,9 +3,7 @@ import {join} from 'node:path';
 import process from 'node:process';
 import test, {type ExecutionContext} from 'ava';
 import {newSpan, SpanKind} from '../../../../src/core/disk.ts';
-import {DiskError} from '../../../../src/core/error.ts';
 import type {FileSystem, NodeId} from '../../../../src/core/file-system.ts';
-import type {ByteSource} from '../../../../src/core/source.ts';
 import {memorySource} from '../../../../src/core/sources/memory.ts';
 import {checked} from '../../../../src/core/sources/checked.ts';
 import {ext} from '../../../../mount/filesystems/ext/index.ts';
@@ -13,6 +11,7 @@ import {haveSharedTestdata, sharedImage} from '../../../helpers/shared-testdata.
 import {cachedFile, temporaryFolder} from '../../../helpers/temporary.ts';
 import {run, testWith} from '../../../helpers/tools.ts';
 import {walkFileSystem} from '../../../helpers/tree.ts';
+import {exercise, guard, limited, MAX_READS, random} from './exercise.ts';
 import {pattern, writeHoles} from './images.ts';
 
 function fill(folder: string): void {
@@ -109,7 +108,7 @@ testWith(test, ['mkfs.ext4', 'e2fsck'], 'every unknown incompatible feature is n
 	t.like(error, {family: 'unsupported', code: 'ext/feature'});
 	t.regex(error?.message ?? '', /compression.*0x10000000/);
 	view.setUint32(1024 + 0x60, incompatible | 0x4, true);
-	t.deepEqual(open(bytes).codes, ['ext/needs-recovery']);
+	t.deepEqual(open(bytes).codes, ['ext/journal-not-replayed']);
 });
 
 function nodeOf(fileSystem: FileSystem, name: string): NodeId {
@@ -168,94 +167,6 @@ testWith(test, ['mkfs.ext4', 'e2fsck', 'debugfs'], 'damage in one file leaves th
 	t.throws(() => linear.readDirectory(directory, 0, () => true), {code: 'ext/directory-index-checksum'});
 });
 
-/** A source that counts, and ends what goes on for too long. */
-function limited(source: ByteSource, limit: number): ByteSource {
-	let reads = 0;
-	return {
-		...source,
-		readAt(position, target) {
-			if (++reads > limit) throw new Error(`more than ${limit} reads`);
-			source.readAt(position, target);
-		},
-	};
-}
-
-const MAX_READS = 100_000;
-const MAX_STEPS = 100_000;
-const target = new Uint8Array(70_000);
-
-function guard(action: () => void): void {
-	try {
-		action();
-	} catch (error) {
-		if (!(error instanceof DiskError)) throw error;
-	}
-}
-
-/** Does everything that a mount does with every node; only DiskError may come out. */
-function exercise(fileSystem: FileSystem, size: number): void {
-	const span = newSpan();
-	const seen = new Set<NodeId>();
-	const pending = [fileSystem.root];
-	let steps = 0;
-	const step = (): boolean => {
-		if (++steps > MAX_STEPS) throw new Error('too many steps');
-		return true;
-	};
-	for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-		if (seen.has(node)) continue;
-		seen.add(node);
-		const current = node;
-		let type = '';
-		let length = 0;
-		guard(() => ({type, size: length} = fileSystem.stat(current)));
-		guard(() => {
-			for (const {value} of fileSystem.attributes(current)) if (value.length > 65_536) throw new Error('large value');
-		});
-		if (type === 'directory') {
-			const names: Uint8Array[] = [];
-			guard(() =>
-				fileSystem.readDirectory(current, 0, entry => {
-					pending.push(entry.node);
-					if (names.length < 5) names.push(entry.name.slice());
-					return step();
-				}),
-			);
-			for (const name of [...names, Buffer.from('absent')]) guard(() => void fileSystem.lookup(current, name));
-			guard(() => void fileSystem.parent(current));
-		} else if (type === 'symlink') {
-			guard(() => void fileSystem.readLink(current));
-		} else if (type === 'file') {
-			for (const position of [0, Math.floor(length / 2), Math.max(length - 1000, 0)]) {
-				guard(() => void fileSystem.read(current, position, target));
-			}
-			guard(() => {
-				for (let at = 0, i = 0; at < length && i < 300; at += span.length, i++) {
-					fileSystem.locate(current, at, span);
-					if (!(span.length > 0 && span.length <= length - at)) throw new Error(`a span of ${span.length} bytes`);
-				}
-			});
-		}
-	}
-	guard(() => void fileSystem.usage());
-	for (let at = 0; at < size; at += span.length) {
-		fileSystem.allocated?.(at, span);
-		if (!(span.length > 0 && span.length <= size - at)) throw new Error(`allocated: a span of ${span.length} bytes`);
-		step();
-	}
-}
-
-/** mulberry32 */
-function random(seed: number): (below: number) => number {
-	let state = seed;
-	return below => {
-		state = (state + 0x6d2b79f5) | 0;
-		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-		return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-	};
-}
-
 /** Bytes worth changing: the superblock and descriptors, inodes, and blocks of directories and maps. */
 function targets(bytes: Uint8Array): {start: number; length: number}[] {
 	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -275,6 +186,8 @@ function targets(bytes: Uint8Array): {start: number; length: number}[] {
 			view.getUint16(at + 4, true) === 12 && view.getUint16(at + 6, true) === 0x0201 && bytes[at + 8] === 0x2e;
 		const map = view.getUint16(at, true) === 0xf30a;
 		const attribute = view.getUint32(at, true) === 0xea020000;
+		const journal = view.getUint32(at, false) === 0xc03b_3998;
+		if (journal) result.push({start: at, length: 96});
 		if (dot || map || attribute) result.push({start: at, length: blockSize});
 	}
 	fileSystem.allocated?.(0, span);
@@ -345,8 +258,55 @@ for (const [title, options] of Object.entries(BASES)) {
 	});
 }
 
+/** A file system with transactions in its journal, which change its inodes, directories and superblock. */
+function journaledImage(options: readonly string[], opening: string): Uint8Array {
+	const path = cachedFile('journaled.img', JSON.stringify([options, opening, fill.toString(), 1]), out => {
+		writeFileSync(out, smallImage('journaled-base', [...options, '-J', 'size=1'], '4M'));
+		const bytes = readFileSync(out);
+		const table = bytes.readUInt32LE(2048 + 8);
+		const blocks = [1, 2, table, table + 1, table + 2, table + 3, table + 4];
+		for (const block of blocks) writeFileSync(`${out}.${block}`, bytes.subarray(block * 1024, block * 1024 + 1024));
+		const lines = blocks.flatMap(block => [`jw -b ${block} ${out}.${block}`, `jw -r ${block + 50},${block + 70}`]);
+		writeFileSync(`${out}.commands`, [opening, ...lines, ...lines.slice(2), 'jc', ''].join('\n'));
+		run('debugfs', ['-w', '-f', `${out}.commands`, out]);
+	});
+	return new Uint8Array(readFileSync(path));
+}
+
+for (const [title, options, command] of [
+	['without checksums', ['-O', '^metadata_csum,has_journal,^64bit'], 'jo'],
+	['with checksums of version 3', ['-O', 'metadata_csum,has_journal'], 'jo -c -v 3'],
+] as const) {
+	testWith(test, ['mkfs.ext4', 'e2fsck', 'debugfs'], `150 mutations of a journal ${title}`, t => {
+		const bytes = journaledImage(options, command);
+		t.deepEqual(open(bytes).codes, ['ext/journal-replayed']);
+		fuzz(t, bytes, 150);
+	});
+}
+
 (haveSharedTestdata ? test : test.skip)('200 mutations of an image that others made', t => {
 	for (const path of ['goext4/assets_hierarchy_32.ext4', 'e2fs/f_valid_ea_in_inode.img.gz']) {
 		fuzz(t, new Uint8Array(readFileSync(sharedImage(path))), 100);
+	}
+});
+
+testWith(test, ['mkfs.ext4', 'e2fsck'], 'a copy of the superblock is found behind a group of any size', t => {
+	for (const [blockSize, blocks] of [
+		['1024', '4104'],
+		['4096', '1280'],
+	]) {
+		const path = join(temporaryFolder(t), 'image');
+		writeFileSync(path, '');
+		run('mkfs.ext4', ['-q', '-F', '-b', blockSize, '-g', blocks, '-O', 'metadata_csum', path, '24M']);
+		const bytes = new Uint8Array(readFileSync(path));
+		const expected = walkFileSystem(open(bytes).fileSystem);
+		bytes[1024 + 0x78] ^= 1;
+		const {fileSystem, codes} = open(bytes);
+		t.deepEqual(codes, ['ext/superblock-backup']);
+		t.deepEqual(walkFileSystem(fileSystem), expected);
+		// Without a word of the superblock but its magic.
+		bytes.fill(0, 1024, 1024 + 0x38);
+		bytes.fill(0xff, 1024 + 0x3a, 2048);
+		t.deepEqual(walkFileSystem(open(bytes).fileSystem), expected);
 	}
 });

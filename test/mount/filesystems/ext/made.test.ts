@@ -1,4 +1,13 @@
-import {linkSync, mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync} from 'node:fs';
+import {
+	linkSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	statSync,
+	symlinkSync,
+	utimesSync,
+	writeFileSync,
+} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {newSpan, SpanKind} from '../../../../src/core/disk.ts';
@@ -175,3 +184,81 @@ for (const command of ['mkfs.ext2', 'mkfs.ext4']) {
 		}
 	});
 }
+
+testWith(test, ['mkfs.ext4', 'debugfs'], 'names in a casefolded directory are found whatever their case', t => {
+	const folder = temporaryFolder(t);
+	const content = join(folder, 'content');
+	mkdirSync(join(content, 'folded'), {recursive: true});
+	const names = ['Straße', 'ÅNGSTRÖM', 'ΣΊΣΥΦΟΣ', 'plain.TXT', 'ı'];
+	for (const name of names) writeFileSync(join(content, 'folded', name), name);
+	for (let i = 0; i < 200; i++) writeFileSync(join(content, 'folded', `${'Many '.repeat(20)}${i}`), '');
+	writeFileSync(Buffer.concat([Buffer.from(join(content, 'folded/')), Buffer.from([0x41, 0xff])]), '');
+	const image = join(folder, 'image');
+	run('mkfs.ext4', ['-q', '-F', '-b', '1024', '-O', 'casefold', '-E', 'encoding=utf8', '-d', content, image, '8M']);
+	const find = (name: string | Uint8Array): string | undefined => {
+		const {fileSystem} = openImage(image);
+		const directory = fileSystem.lookup(fileSystem.root, Buffer.from('folded')) ?? 0;
+		const node = fileSystem.lookup(directory, typeof name === 'string' ? Buffer.from(name) : name);
+		if (node === undefined) return undefined;
+		const bytes = new Uint8Array(100);
+		return Buffer.from(bytes.subarray(0, fileSystem.read(node, 0, bytes))).toString();
+	};
+	t.is(find('PLAIN.txt'), undefined, 'only marked directories are searched so');
+	const flags = Number(/Flags: (0x[0-9a-f]+)/.exec(run('debugfs', ['-R', 'stat folded', image]))?.[1]);
+	run('debugfs', ['-w', '-R', `sif folded flags ${flags | 0x4000_0000}`, image]);
+	for (const name of names) t.is(find(name), name);
+	t.is(find('PLAIN.txt'), 'plain.TXT');
+	t.is(find('STRASSE'), 'Straße');
+	t.is(find('straẞe'), 'Straße');
+	t.is(find('a\u030Angstro\u0308m'), 'ÅNGSTRÖM');
+	t.is(find('σίσυφος'), 'ΣΊΣΥΦΟΣ');
+	t.is(find('σίσυφοσ'), 'ΣΊΣΥΦΟΣ');
+	t.is(find('pl\u00ADain.txt'), 'plain.TXT');
+	t.is(find('i'), undefined);
+	t.is(find(`${'MANY '.repeat(20)}199`), '');
+	t.is(find(Uint8Array.of(0x41, 0xff)), '');
+	t.is(find(Uint8Array.of(0x61, 0xff)), undefined);
+});
+
+testWithMount(['mkfs.ext4', 'setfattr', 'debugfs'], 'an attribute in an inode of its own must match its hash', t => {
+	const image = join(temporaryFolder(t), 'image');
+	writeFileSync(image, '');
+	run('mkfs.ext4', ['-q', '-F', '-b', '4096', '-O', 'ea_inode', image, '16M']);
+	withMount(image, 'rw', folder => {
+		writeFileSync(join(folder, 'file'), '');
+		run('setfattr', ['-n', 'user.large', '-v', 'L'.repeat(20_000), join(folder, 'file')]);
+	});
+	const value = (): string => {
+		const {fileSystem} = openImage(image);
+		const node = fileSystem.lookup(fileSystem.root, Buffer.from('file')) ?? 0;
+		return [...fileSystem.attributes(node)].map(({value: bytes}) => Buffer.from(bytes).toString()).join();
+	};
+	t.is(value(), 'L'.repeat(20_000));
+	const block = Number(run('debugfs', ['-R', 'bmap <13> 2', image]));
+	t.true(block > 0);
+	const bytes = readFileSync(image);
+	t.is(bytes[block * 4096], 0x4c);
+	bytes[block * 4096] ^= 1;
+	writeFileSync(image, bytes);
+	t.throws(value, {code: 'ext/attribute-hash'});
+});
+
+testWith(test, ['mkfs.ext4', 'debugfs'], 'what fs-verity keeps beyond the end of a file is not shown', t => {
+	const folder = temporaryFolder(t);
+	const image = join(folder, 'image');
+	writeFileSync(join(folder, 'data'), pattern(300_000, 3));
+	writeFileSync(image, '');
+	run('mkfs.ext4', ['-q', '-F', '-O', 'verity', image, '8M']);
+	writeFileSync(
+		join(folder, 'commands'),
+		['write data file', 'sif file size 100000', 'sif file flags 0x180000', 'q', ''].join('\n'),
+	);
+	run('debugfs', ['-w', '-f', 'commands', image], {cwd: folder});
+	const {fileSystem, findings} = openImage(image);
+	t.deepEqual(findings, []);
+	const node = fileSystem.lookup(fileSystem.root, Buffer.from('file')) ?? 0;
+	const bytes = new Uint8Array(300_000);
+	t.is(fileSystem.stat(node).size, 100_000);
+	t.is(fileSystem.read(node, 0, bytes), 100_000);
+	t.deepEqual(bytes.subarray(0, 100_000), pattern(300_000, 3).subarray(0, 100_000));
+});

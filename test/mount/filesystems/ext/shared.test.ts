@@ -77,12 +77,12 @@ const IMAGES: Readonly<Record<string, Expectation>> = {
 	'e2fs/r_inline_xattr.img.gz': {type: 'ext3'},
 	'e2fs/r_move_inode_int_extent.img.gz': {type: 'ext4'},
 	// The inode table is overwritten; only the journal has it.
-	'e2fs/f_journal.img.gz': {type: 'ext3', findings: ['ext/needs-recovery'], errors: {'': 'ext/inode-unused'}},
+	'e2fs/f_journal.img.gz': {type: 'ext3', findings: ['ext/journal-replayed', 'ext/orphans']},
 	'e2fs/f_selinux.img.gz': {type: 'ext2'},
 	'e2fs/f_filetype.img.gz': {type: 'ext2'},
 	'e2fs/f_unused_itable.img.gz': {type: 'ext4'},
 	'e2fs/f_preen_htree_csum.img.gz': {type: 'ext4', errors: {a: 'ext/directory-index-checksum'}},
-	'e2fs/f_jnl_32bit.img.gz': {type: 'ext4', findings: ['ext/needs-recovery']},
+	'e2fs/f_jnl_32bit.img.gz': {type: 'ext4', findings: ['ext/journal-replayed']},
 	'e2fs/f_valid_ea_in_inode.img.gz': {type: 'ext4'},
 	'e2fs/f_inlinedir_bad_symlink.img.gz': {type: 'ext4', errors: {'a/7': 'ext/symlink'}},
 	'e2fs/f_holedir2.img.gz': {type: 'ext4', errors: {dir2: 'ext/directory-hole', dir: 'ext/directory-size'}},
@@ -200,9 +200,8 @@ for (const [path, expectation] of Object.entries(IMAGES)) {
 
 		const corrected = expectation.corrected ?? {};
 		for (const [name, value] of Object.entries(corrected)) t.is(entries.get(name), value, name);
-		const plain = sharedManifest()
-			.find(row => row.path === path)
-			?.oracles.find(name => !name.includes('replayed'));
+		const oracles = sharedManifest().find(row => row.path === path)?.oracles ?? [];
+		const plain = oracles.find(name => name.includes('replayed')) ?? oracles[0];
 		if (plain === undefined) return t.fail('no oracle');
 		const names = new Set<string>(Object.keys(corrected));
 		for (const entry of sharedOracle(plain)) {
