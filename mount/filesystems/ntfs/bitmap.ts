@@ -43,7 +43,7 @@ export function openBitmaps(volume: ByteSource, inodes: Inodes, data: Data, mft:
 		let set = 0;
 		for (let index = 0; index * BITS_PER_BLOCK < bits; index++) {
 			const bytes = load(inode, type, index, bits);
-			for (const byte of bytes) set += BITS_SET[byte];
+			for (let at = 0; at < bytes.length; at++) set += BITS_SET[bytes[at]];
 			// Bits behind the last one do not count.
 			const rest = (index * BITMAP_BLOCK_SIZE + bytes.length) * 8 - bits;
 			if (rest > 0) set -= BITS_SET[(bytes[bytes.length - 1] ?? 0) >> (8 - rest)];
