@@ -16,14 +16,16 @@ export interface CompareTask {
 	readonly trust: boolean;
 }
 
-export type CompareThreadReport =
-	| {
-			readonly kind: 'done';
-			readonly read: number;
-			/** Of the first disk and of the second. */
-			readonly unreadable: readonly [readonly DamagedRun[], readonly DamagedRun[]];
-			readonly forgotten: readonly [number, number];
-	  }
+export interface CompareThreadDone {
+	readonly kind: 'done';
+	readonly read: number;
+	/** Of the first disk and of the second. */
+	readonly unreadable: readonly [readonly DamagedRun[], readonly DamagedRun[]];
+	readonly forgotten: readonly [number, number];
+}
+
+type CompareThreadReport =
+	| CompareThreadDone
 	| {readonly kind: 'failed'; readonly error: SerializedError}
 	| {readonly kind: 'aborted'};
 

@@ -1,12 +1,9 @@
-import {newSharedQueue, openQueue} from '../convert/queue.ts';
-import {deserializeError} from '../core/error.ts';
+import {newSharedQueue} from '../convert/queue.ts';
 import type {ImageRecipe} from '../core/recipe.ts';
 import {type DamagedRun, joinRuns} from '../verify/damage-list.ts';
-import {runWorker} from '../work/run-worker.ts';
-import type {CompareTask, CompareThreadReport} from './compare.worker.ts';
+import {runThreads, type ThreadsOptions} from '../work/run-threads.ts';
+import type {CompareTask, CompareThreadDone} from './compare.worker.ts';
 import {PIECE} from './piece.ts';
-
-const PROGRESS_MILLISECONDS = 100;
 
 /** What comparing came to, beside the differences. */
 export interface Compared {
@@ -18,46 +15,24 @@ export interface Compared {
 	readonly forgotten: readonly [number, number];
 }
 
-export interface ThreadsOptions {
-	readonly workers: number;
+export interface CompareOptions extends ThreadsOptions {
 	readonly size: number;
 	readonly differences: SharedArrayBuffer;
 	readonly trust: boolean;
-	/** Called with the position reached, a few times a second. */
-	readonly onPosition: (position: number) => void;
-	readonly signal: AbortSignal | undefined;
 }
 
 export async function compareInThreads(
 	recipes: readonly [ImageRecipe, ImageRecipe],
-	{workers, size, differences, trust, onPosition, signal}: ThreadsOptions,
+	{size, differences, trust, ...options}: CompareOptions,
 ): Promise<Compared> {
-	const shared = newSharedQueue(size, PIECE, workers);
-	const queue = openQueue(shared);
+	const shared = newSharedQueue(size, PIECE, options.workers);
 	const task: CompareTask = {recipes, queue: shared, differences, trust};
-	const abort = () => queue.abort();
-	const timer = setInterval(() => onPosition(queue.position), PROGRESS_MILLISECONDS);
-	signal?.addEventListener('abort', abort);
-	try {
-		signal?.throwIfAborted();
-		const reports = await Promise.all(
-			Array.from({length: workers}, () =>
-				runWorker<CompareThreadReport>('./compare.worker.ts', import.meta.url, task, abort),
-			),
-		);
-		const failed = reports.find(report => report.kind === 'failed');
-		if (failed !== undefined) throw deserializeError(failed.error);
-		signal?.throwIfAborted();
-		const done = reports.filter(report => report.kind === 'done');
-		const sideOf = (side: 0 | 1) => joinRuns(done.map(({unreadable}) => unreadable[side]));
-		const forgottenOf = (side: 0 | 1) => done.reduce((sum, {forgotten}) => sum + forgotten[side], 0);
-		return {
-			read: done.reduce((sum, {read}) => sum + read, 0),
-			unreadable: [sideOf(0), sideOf(1)],
-			forgotten: [forgottenOf(0), forgottenOf(1)],
-		};
-	} finally {
-		clearInterval(timer);
-		signal?.removeEventListener('abort', abort);
-	}
+	const done = await runThreads<CompareThreadDone>('./compare.worker.ts', import.meta.url, task, options);
+	const sideOf = (side: 0 | 1) => joinRuns(done.map(({unreadable}) => unreadable[side]));
+	const forgottenOf = (side: 0 | 1) => done.reduce((sum, {forgotten}) => sum + forgotten[side], 0);
+	return {
+		read: done.reduce((sum, {read}) => sum + read, 0),
+		unreadable: [sideOf(0), sideOf(1)],
+		forgotten: [forgottenOf(0), forgottenOf(1)],
+	};
 }

@@ -14,8 +14,13 @@ export interface IdentifyTask {
 	readonly zeroUnreadable: boolean;
 }
 
-export type IdentifyReport =
-	| {readonly kind: 'done'; readonly read: number}
+export interface IdentifyDone {
+	readonly kind: 'done';
+	readonly read: number;
+}
+
+type IdentifyReport =
+	| IdentifyDone
 	| {readonly kind: 'failed'; readonly error: SerializedError}
 	| {readonly kind: 'aborted'};
 

@@ -15,8 +15,15 @@ export interface ContentTask {
 	readonly tree: SharedArrayBuffer;
 }
 
-export type ContentReport =
-	| {readonly kind: 'done'; readonly read: number; readonly damage: readonly DamagedRun[]; readonly forgotten: number}
+export interface ContentDone {
+	readonly kind: 'done';
+	readonly read: number;
+	readonly damage: readonly DamagedRun[];
+	readonly forgotten: number;
+}
+
+type ContentReport =
+	| ContentDone
 	| {readonly kind: 'failed'; readonly error: SerializedError}
 	| {readonly kind: 'aborted'};
 
