@@ -1,5 +1,5 @@
-import {corrupt} from '../../../src/core/error.ts';
-import type {ByteSource} from '../../../src/core/source.ts';
+import {corrupt} from './error.ts';
+import type {ByteSource} from './source.ts';
 
 /** Reads that a damaged or truncated volume may turn away. */
 export interface Volume {
@@ -9,17 +9,22 @@ export interface Volume {
 	read(position: number, target: Uint8Array): void;
 }
 
-export function checkedVolume(source: ByteSource): Volume {
+/** `driver` begins the code of the error. */
+export function checkedVolume(source: ByteSource, driver: string): Volume {
 	const {name, size} = source;
 	return {
 		name,
 		size,
 		read(position, target) {
 			if (position + target.length > size) {
-				throw corrupt('fat/beyond-volume', `the file system refers to byte ${position}, but the volume has ${size}`, {
-					file: name,
-					position,
-				});
+				throw corrupt(
+					`${driver}/beyond-volume`,
+					`the file system refers to byte ${position}, but the volume has ${size}`,
+					{
+						file: name,
+						position,
+					},
+				);
 			}
 			source.readAt(position, target);
 		},

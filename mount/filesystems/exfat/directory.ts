@@ -3,7 +3,7 @@ import {corrupt, DiskError, located, unsupported} from '../../../src/core/error.
 import {NODE_ID_LIMIT} from '../../../src/core/file-system.ts';
 import {type EntrySet, faultOfSet, isSecondaryInUse, newEntrySet} from './entry-set.ts';
 import {DIRECTORY_BLOCK, END_OF_DIRECTORY, ENTRY_SIZE, EntryBit, EntryType, PrimaryEntry} from './layout.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** Where a piece of a directory lies in the volume. Owned and reused by the caller. */
 export interface Piece {

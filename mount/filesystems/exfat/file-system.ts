@@ -18,7 +18,7 @@ import {openParents} from './parents.ts';
 import {readRootEntries} from './root-entries.ts';
 import {openTable} from './table.ts';
 import {openVolumeData} from './volume-data.ts';
-import {checkedVolume} from './volume.ts';
+import {checkedVolume} from '../../../src/core/volume.ts';
 
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
@@ -32,8 +32,8 @@ export function openFileSystem(source: ByteSource, context: FileSystemContext): 
 	const {heapStart, clusterSize, clusterCount, tableStart, tableSize, rootCluster} = geometry;
 	reportFindings(source, boot, context);
 	const second = usesSecondTable(boot, context);
-	const volume = checkedVolume(source);
-	const metadata = checkedVolume(cachedSource(source, {blockSize: 4096, blocks: 64}));
+	const volume = checkedVolume(source, 'exfat');
+	const metadata = checkedVolume(cachedSource(source, {blockSize: 4096, blocks: 64}), 'exfat');
 	const table = openTable(volume, geometry, tableStart + (second ? tableSize : 0));
 	checkTable(table, context);
 	const allocations = openAllocations(table, openChains(table, CHAIN_RULES));

@@ -15,7 +15,7 @@ import {
 	StreamFlag,
 } from './layout.ts';
 import {readTime} from './times.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** The root has no entry; entries start behind the boot regions, so 0 is free for it. */
 export const ROOT: NodeId = 0;

@@ -3,7 +3,7 @@ import type {ClusterTable} from '../../../src/core/cluster-chain.ts';
 import {DiskError} from '../../../src/core/error.ts';
 import type {Geometry} from './boot-region.ts';
 import {FIRST_CLUSTER, TABLE_PAGE, TABLE_PAGES} from './layout.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** Entries of one page. */
 const PAGE_ENTRIES = TABLE_PAGE / 4;

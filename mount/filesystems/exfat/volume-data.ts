@@ -8,7 +8,7 @@ import {tableChecksum} from './checksums.ts';
 import {FIRST_CLUSTER, MAX_UPCASE_SIZE} from './layout.ts';
 import type {Place, RootEntries} from './root-entries.ts';
 import {parseUpcase, type Upcase, upcaseOf} from './upcase.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** What the volume keeps in clusters for itself. */
 export interface VolumeData {

@@ -3,7 +3,7 @@ import type {DiskError} from '../../../src/core/error.ts';
 import {DIRECTORY_BLOCK, ENTRY_SIZE, NAME_DELETED, NAME_END} from './layout.ts';
 import {longNameCollector} from './long-name.ts';
 import {isDotEntry, isLabelEntry, isLongEntry, readShortName, shortNameChecksum} from './short-name.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** Where a piece of a directory lies in the volume. Owned and reused by the caller. */
 export interface Piece {

@@ -23,7 +23,7 @@ import {type Node, openNodes, readFirstCluster, readNodeType, ROOT} from './node
 import {isParentEntry, readLabelName} from './short-name.ts';
 import {openTable} from './table.ts';
 import {countFreeClusters, locateAllocated, recordedFreeClusters} from './usage.ts';
-import {checkedVolume} from './volume.ts';
+import {checkedVolume} from '../../../src/core/volume.ts';
 
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
@@ -34,8 +34,8 @@ type Writable<T> = {-readonly [K in keyof T]: T[K]};
 export function openFileSystem(source: ByteSource, context: FileSystemContext): FileSystem {
 	const geometry = openBootSector(source, context);
 	const {dataStart, clusterSize, clusterCount, rootStart, rootSize} = geometry;
-	const volume = checkedVolume(source);
-	const metadata = checkedVolume(cachedSource(source, {blockSize: 4096, blocks: 64}));
+	const volume = checkedVolume(source, 'fat');
+	const metadata = checkedVolume(cachedSource(source, {blockSize: 4096, blocks: 64}), 'fat');
 	const table = openTable(volume, geometry, selectTable(source, geometry, context));
 	const chains = openChains(table, CHAIN_RULES);
 	const nodes = openNodes(metadata, geometry);

@@ -5,7 +5,7 @@ import type {NodeId, NodeType, Timestamp} from '../../../src/core/file-system.ts
 import type {Geometry} from './boot-sector.ts';
 import {ATTRIBUTE_DIRECTORY, ATTRIBUTE_READ_ONLY, ENTRY_SIZE, NAME_DELETED, NAME_END, ShortEntry} from './layout.ts';
 import {isDotEntry, isLabelEntry, isLongEntry} from './short-name.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 const {attributes, firstClusterHigh, firstClusterLow, size} = ShortEntry.fields;
 

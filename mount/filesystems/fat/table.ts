@@ -2,7 +2,7 @@ import {viewOf} from '../../../src/core/bytes/layout.ts';
 import {DiskError} from '../../../src/core/error.ts';
 import type {Geometry} from './boot-sector.ts';
 import {ENTRY_BAD, ENTRY_FREE, ENTRY_MASK, FIRST_CLUSTER, TABLE_PAGE, TABLE_PAGES} from './layout.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** The file allocation table, read page by page as it is needed. */
 export interface Table {

@@ -13,7 +13,7 @@ import {
 	FsInfo,
 } from './layout.ts';
 import type {Table} from './table.ts';
-import type {Volume} from './volume.ts';
+import type {Volume} from '../../../src/core/volume.ts';
 
 /** The count that FSInfo keeps, where it is one. */
 export function recordedFreeClusters(volume: Volume, geometry: Geometry): number | undefined {
