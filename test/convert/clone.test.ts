@@ -8,7 +8,7 @@ import {DiskError} from '../../src/core/error.ts';
 import {fileSource, openFile} from '../../src/core/sources/file.ts';
 import {temporaryFolder} from '../helpers/temporary.ts';
 import {run, testWith} from '../helpers/tools.ts';
-import {MIB} from './work.ts';
+import {MIB, usedVolume} from './work.ts';
 
 /** File systems whose files can share blocks. */
 const CLONING = [
@@ -97,6 +97,28 @@ for (const system of CLONING) {
 		await convert(source, join(folder, 'four.vhdx'), {...same, workers: 4});
 		t.true(readFileSync(join(folder, 'one.vhdx')).equals(readFileSync(join(folder, 'four.vhdx'))));
 	});
+
+	testWith(
+		test,
+		[system.make[0], 'losetup', 'mkfs.fat', 'mcopy'],
+		`${system.name}: what is free is not cloned, and what is used is`,
+		async t => {
+			const folder = mounted(t, system);
+			// 26 MiB of old noise, in which two files have 14 MiB.
+			const source = usedVolume(folder);
+			await convert(source, join(folder, 'copied.raw'), {usedOnly: true, dataPath: 'copy'});
+			const copied = readFileSync(join(folder, 'copied.raw'));
+			t.false(copied.equals(readFileSync(source)));
+			for (const name of ['cloned.raw', 'cloned.vhdx']) {
+				const {dataPath, cloned, ids} = await convert(source, join(folder, name), {usedOnly: true, verify: true});
+				t.is(dataPath, 'clone', name);
+				t.true(cloned > 12 * MIB && cloned < 16 * MIB, `${cloned} bytes cloned`);
+				t.true(ids?.good, name);
+			}
+			t.true(readFileSync(join(folder, 'cloned.raw')).equals(copied));
+			run('qemu-img', ['compare', join(folder, 'cloned.raw'), join(folder, 'cloned.vhdx')]);
+		},
+	);
 
 	testWith(test, [system.make[0], 'losetup'], `${system.name}: --data-path copy shares nothing`, async t => {
 		const folder = mounted(t, system);
